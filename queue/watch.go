@@ -1,0 +1,10 @@
+package queue
+
+import "context"
+
+// EventStream is one reader of events. Not safe for concurrent use.
+type EventStream interface {
+	// Next waits for the next event. It returns ctx's error when that ends first.
+	Next(ctx context.Context) (Event, error)
+	Close() error
+}
