@@ -1,0 +1,107 @@
+package lint
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// layers maps a package (or a prefix ending in "/...") to the mtad packages it
+// may import. A package that is not listed fails: a new one has to find its
+// place. Reasons are in CONTRIBUTING.md, "Where things live".
+var layers = []struct {
+	pkg   string
+	allow []string
+	why   string
+}{
+	{"mtad/queue", nil, "the vocabulary is a leaf: standard library only"},
+	{"mtad/filterproto", nil, "scanner authors import it: standard library only"},
+	{"mtad/filterproto/...", []string{"mtad/filterproto"}, "examples use what a scanner author has"},
+	{"mtad/internal/smtp", nil, "grammar is a leaf: standard library only"},
+	{"mtad/spec", nil, "the error codes are a leaf"},
+	{"mtad/spec/...", nil, "documents are nobody's client"},
+	{"mtad/api/...", []string{"mtad/filterproto", "mtad/api/..."}, "the contract knows no implementation"},
+	{"mtad/queue/engine", []string{"mtad/queue"}, "the rules know storage only through engine.Log"},
+	{"mtad/queue/locallog", []string{"mtad/queue", "mtad/queue/engine"}, "a log holds bytes"},
+	{"mtad/queue/queuetest", []string{"mtad/queue"}, "the suite knows no implementation"},
+	{"mtad/internal/smtpclient", []string{"mtad/internal/smtp"}, "a wire protocol: no queue, no config"},
+	{"mtad/internal/mxlookup", []string{"mtad/internal/smtp"}, "a wire protocol: no queue, no config"},
+	{"mtad/internal/route", []string{"mtad/internal/smtp"}, "tables: no queue, no DNS"},
+	{"mtad/internal/dsn", []string{"mtad/queue", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
+	{"mtad/internal/intake", []string{"mtad/queue", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
+	{"mtad/internal/filter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
+	{"mtad/internal/deliver", []string{"mtad/queue", "mtad/internal/smtp", "mtad/internal/smtpclient", "mtad/internal/mxlookup", "mtad/internal/route"}, "work on queue.Queue, never on the engine"},
+	{"mtad/internal/smtpd", []string{"mtad/queue", "mtad/internal/smtp", "mtad/internal/intake"}, "an edge: siblings do not know each other"},
+	{"mtad/internal/httpapi", []string{"mtad/queue", "mtad/filterproto", "mtad/api/...", "mtad/internal/smtp", "mtad/internal/intake", "mtad/internal/filter"}, "an edge: siblings do not know each other"},
+	{"mtad/internal/qmgr", []string{"mtad/queue", "mtad/internal/smtp", "mtad/internal/deliver", "mtad/internal/dsn"}, "an edge: siblings do not know each other"},
+	{"mtad/internal/config", nil, "keys and bounds; app maps them to Options"},
+	{"mtad/internal/telemetry", nil, "logs and metrics; app wires them"},
+	{"mtad/internal/lint", nil, "tests about the source"},
+	{"mtad/internal/app", []string{"mtad/..."}, "wiring knows everything"},
+	{"mtad/cmd/mtad", []string{"mtad/internal/app", "mtad/internal/config", "mtad/internal/app/..."}, "main is thin"},
+	{"mtad/internal/app/...", []string{"mtad/..."}, "wiring knows everything"},
+	{"mtad/cmd/mtactl", []string{"mtad/api/..."}, "the CLI has only what any API client has"},
+	{"mtad/bench", nil, "the benchmark starts binaries"},
+	{"mtad/bench/...", nil, "the benchmark starts binaries"},
+}
+
+// leaves may use nothing outside the standard library.
+var leaves = map[string]bool{"mtad/queue": true, "mtad/filterproto": true, "mtad/internal/smtp": true}
+
+func TestImportsPointDownward(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "mtad/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		checkImports(t, p.ImportPath, p.Imports)
+	}
+}
+
+func checkImports(t *testing.T, pkg string, imports []string) {
+	t.Helper()
+	for _, l := range layers {
+		if !matches(l.pkg, pkg) {
+			continue
+		}
+		for _, imp := range imports {
+			switch {
+			case strings.HasPrefix(imp, "mtad/"):
+				if !matchesAny(l.allow, imp) {
+					t.Errorf("%s imports %s: %s", pkg, imp, l.why)
+				}
+			case leaves[pkg] && strings.Contains(imp, "."):
+				t.Errorf("%s imports %s: %s", pkg, imp, l.why)
+			}
+		}
+		return
+	}
+	t.Errorf("%s has no place in the layers: add it to the table", pkg)
+}
+
+func matchesAny(patterns []string, pkg string) bool {
+	for _, p := range patterns {
+		if matches(p, pkg) {
+			return true
+		}
+	}
+	return false
+}
+
+func matches(pattern, pkg string) bool {
+	prefix, tree := strings.CutSuffix(pattern, "/...")
+	return pkg == prefix || tree && strings.HasPrefix(pkg, prefix+"/")
+}
