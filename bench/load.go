@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sink is Postfix's smtp-sink with running counters.
+type sink struct {
+	cmd      *exec.Cmd
+	addr     string
+	received atomic.Int64
+	done     chan struct{}
+}
+
+var sinkCounter = regexp.MustCompile(`mesg=\s*(\d+)`)
+
+func startSink() (*sink, error) {
+	addr, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &sink{addr: addr, done: make(chan struct{})}
+	s.cmd = exec.Command("smtp-sink", "-u", "nobody", "-c", addr, "1000")
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(s.done)
+		r := bufio.NewReader(out)
+		for {
+			line, err := r.ReadSlice('\r')
+			if m := sinkCounter.FindSubmatch(line); m != nil {
+				n, _ := strconv.ParseInt(string(m[1]), 10, 64)
+				s.received.Store(n)
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return s, awaitGreeting(addr)
+}
+
+func (s *sink) stop() {
+	_ = s.cmd.Process.Kill()
+	<-s.done
+	_ = s.cmd.Wait()
+}
+
+// awaitCount waits until n messages more than before have arrived.
+func (s *sink) awaitCount(before, n int64) error {
+	return await(fmt.Sprintf("%d messages at the sink", n), 5*time.Minute, func() bool {
+		return s.received.Load()-before >= n
+	})
+}
+
+// source sends n messages with smtp-source.
+func source(addr string, n int) error {
+	out, err := exec.Command("smtp-source", "-s", strconv.Itoa(*connections), "-m", strconv.Itoa(n),
+		"-l", strconv.Itoa(*size), "-f", "sender@example.org", "-t", "rcpt@example.net", addr).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("smtp-source: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// acceptLatency sends n messages over the connections, each connection one
+// after the other, and returns the times from the final dot to the reply.
+func acceptLatency(addr string, n int) (p50, p99 time.Duration, err error) {
+	var mu sync.Mutex
+	var all []time.Duration
+	var wg sync.WaitGroup
+	errs := make(chan error, *connections)
+	for range *connections {
+		wg.Go(func() {
+			times, err := latencySession(addr, n / *connections)
+			if err != nil {
+				errs <- err
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, times...)
+		})
+	}
+	wg.Wait()
+	if len(errs) > 0 {
+		return 0, 0, <-errs
+	}
+	slices.Sort(all)
+	return all[len(all)/2], all[len(all)*99/100], nil
+}
+
+func latencySession(addr string, n int) ([]time.Duration, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
+	s := lineSession{c, bufio.NewReader(c)}
+	if err := s.expect("220", ""); err != nil {
+		return nil, err
+	}
+	if err := s.expect("250", "EHLO client.example.org\r\n"); err != nil {
+		return nil, err
+	}
+	body := message(*size)
+	times := make([]time.Duration, 0, n)
+	for range n {
+		for _, step := range [...][2]string{{"250", "MAIL FROM:<sender@example.org>\r\n"}, {"250", "RCPT TO:<rcpt@example.net>\r\n"}, {"354", "DATA\r\n"}} {
+			if err := s.expect(step[0], step[1]); err != nil {
+				return nil, err
+			}
+		}
+		begin := time.Now()
+		if err := s.expect("250", body); err != nil {
+			return nil, err
+		}
+		times = append(times, time.Since(begin))
+	}
+	return times, nil
+}
+
+type lineSession struct {
+	c net.Conn
+	r *bufio.Reader
+}
+
+func (s lineSession) expect(code, send string) error {
+	if _, err := s.c.Write([]byte(send)); err != nil {
+		return err
+	}
+	for {
+		line, err := s.r.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(line, code) {
+			return fmt.Errorf("reply %q, want %s", line, code)
+		}
+		if len(line) > 3 && line[3] != '-' {
+			return nil
+		}
+	}
+}
+
+// message is incompressible text of about n octets, with the final dot.
+func message(n int) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	var b strings.Builder
+	b.WriteString("From: <sender@example.org>\r\nTo: <rcpt@example.net>\r\nSubject: benchmark\r\n\r\n")
+	for b.Len() < n {
+		for range 76 {
+			b.WriteByte(letters[rand.IntN(len(letters))])
+		}
+		b.WriteString("\r\n")
+	}
+	b.WriteString(".\r\n")
+	return b.String()
+}

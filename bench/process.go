@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is a program that the benchmark started and ends.
+type process struct {
+	cmd *exec.Cmd
+	log *os.File
+}
+
+func start(logPath, name string, args ...string) (*process, error) {
+	log, err := os.Create(logPath)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		log.Close()
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return &process{cmd, log}, nil
+}
+
+// stop asks the program to end and waits; after ten seconds it is killed.
+func (p *process) stop() {
+	defer p.log.Close()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
+	defer kill.Stop()
+	_ = p.cmd.Wait()
+}
+
+// await polls until ready says so, for at most a limit.
+func await(what string, limit time.Duration, ready func() bool) error {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if ready() {
+			return nil
+		}
+	}
+	return errors.New("not in time: " + what)
+}
+
+// awaitGreeting waits for an SMTP server.
+func awaitGreeting(addr string) error {
+	return await("greeting of "+addr, 20*time.Second, func() bool {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+		var b [3]byte
+		n, _ := c.Read(b[:])
+		_, _ = c.Write([]byte("QUIT\r\n"))
+		return string(b[:n]) == "220"
+	})
+}
+
+// freePort returns a loopback address nobody listens on now.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// peakMemory is VmHWM of a process, in bytes.
+func peakMemory(pid int) int64 { return statusField(pid, "VmHWM:") }
+
+func statusField(pid int, field string) int64 {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, field); ok {
+			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
+}
+
+// childrenMemory sums the peak memory of every process whose parent is pid.
+// Shared pages are counted once for each process.
+func childrenMemory(pid int) int64 {
+	sum := peakMemory(pid)
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, d := range dirs {
+		child, _ := strconv.Atoi(filepath.Base(d))
+		if statusField(child, "PPid:")>>10 == int64(pid) {
+			sum += peakMemory(child)
+		}
+	}
+	return sum
+}
