@@ -85,6 +85,10 @@ type Recipient struct {
 	LastRemote  string          `json:"last_remote,omitempty"` // host that gave LastReply
 	LastReply   string          `json:"last_reply,omitempty"`  // "450 4.2.1 busy", one line
 	DelaySent   bool            `json:"delay_sent,omitempty"`  // a delayed DSN went out
+	// Reported: with a final Status, nothing is left to be said about it: its DSN
+	// went out, or none was due. The queue manager reports what is final and not
+	// Reported before it finishes the item.
+	Reported bool `json:"reported,omitempty"`
 }
 
 // RecipientStatus is the fate of one recipient.

@@ -72,7 +72,8 @@ type RecipientUpdate struct {
 	Reply, Remote string
 	// Transport and NextHop, when set, replace the route.
 	Transport, NextHop string
-	DelaySent          bool
+	// DelaySent and Reported are set when true; false leaves them as they are.
+	DelaySent, Reported bool
 }
 
 // SetReversePath replaces the reverse-path.
