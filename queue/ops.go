@@ -18,7 +18,10 @@ type Txn struct {
 	// lease has ended since because of it. At most 64 octets.
 	Nonce string
 	// By names who changes, for the trail: "filter:NAME", "qmgr", "operator:NAME".
-	By  string
+	By string
+	// Ops may be empty: nothing changes, nothing is written or synced, and Apply
+	// answers the item as it is now (a holder's look at its own item, also while
+	// it is staged), or ErrLeaseLost.
 	Ops []Op
 }
 
@@ -116,13 +119,16 @@ type Note struct {
 // the item, which the Ops after Split go on with. At least one stays.
 type Split struct{ Parts []Part }
 
-// Part is one new item of a Split.
+// Part is one new item of a Split. Its Ops count recipients within the part, in
+// the order of Recipients; the Ops after Split count those that stayed.
 type Part struct {
 	Recipients []int
 	Ops        []Op // no Split
 }
 
-// Finish ends the item and its lease; a history record stays.
+// Finish ends the item and its lease; a history record stays. Rejected is for
+// staged items alone: on a committed one it is ErrConflict, since its client has
+// the positive reply and nobody would be told.
 type Finish struct {
 	Disposition Disposition
 	Reply       string
