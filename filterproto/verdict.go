@@ -106,3 +106,11 @@ const (
 	MaxInlineBody = 1 << 20  // octets of Edit.Body in all
 	MaxReplyText  = 500
 )
+
+// Bounds of requests.
+const (
+	MaxBatch  = 1000 // messages of one claim, entries of one batch
+	MaxNonce  = 64   // octets of VerdictEntry.Nonce
+	MaxToken  = 512  // octets of a token
+	MaxHolder = 200  // octets of ClaimRequest.Holder
+)
