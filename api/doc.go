@@ -5,6 +5,7 @@
 // Everything under /v1 only grows. Error codes are those of spec/errors.json.
 package api
 
+//go:generate go run ./internal/gen
 //go:generate go tool oapi-codegen -config models.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config client.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config server.yaml openapi.yaml
