@@ -1,0 +1,50 @@
+package config
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// checkFiles looks at what the configuration points to.
+func (c *Config) checkFiles(self *os.File) Problems {
+	k := &checker{Config: c}
+	if fi, err := self.Stat(); err == nil && fi.Mode().IsRegular() && fi.Mode().Perm()&0o002 != 0 {
+		k.add("", "anybody may write this file", "chmod o-w "+c.File)
+	}
+	k.loadable("tls", c.TLS)
+	k.loadable("api.tls", c.API.TLS)
+	for name, l := range c.Listeners {
+		k.loadable("listeners."+name+".tls", l.TLS)
+	}
+	return k.problems
+}
+
+func (k *checker) loadable(key string, t TLS) {
+	if t.Certificate == "" {
+		return
+	}
+	fi, err := os.Stat(t.Key)
+	if err != nil {
+		k.add(key+".key", "the key cannot be read: "+reason(err), "")
+		return
+	}
+	if fi.Mode().Perm()&0o007 != 0 {
+		k.add(key+".key", fmt.Sprintf("others may read the key (mode %04o)", fi.Mode().Perm()), "chmod o= "+t.Key)
+	}
+	if _, err := os.ReadFile(t.Certificate); err != nil {
+		k.add(key+".certificate", "the certificate cannot be read: "+reason(err), "")
+		return
+	}
+	if _, err := tls.LoadX509KeyPair(t.Certificate, t.Key); err != nil {
+		k.add(key+".certificate", "certificate and key cannot be used: "+err.Error(), "both are PEM files, and belong together")
+	}
+}
+
+func reason(err error) string {
+	if pe, ok := err.(*fs.PathError); ok {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
