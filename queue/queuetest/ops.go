@@ -160,6 +160,7 @@ func (c *change) updateRecipient(r *queue.Recipient, u queue.RecipientUpdate) {
 	replace(&r.Transport, u.Transport)
 	replace(&r.NextHop, u.NextHop)
 	r.DelaySent = r.DelaySent || u.DelaySent
+	r.Reported = r.Reported || u.Reported
 }
 
 func replace(dst *string, v string) {
