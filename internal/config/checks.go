@@ -13,17 +13,19 @@ import (
 // the canonical form.
 func checks() map[string]func(string) (string, error) {
 	return map[string]func(string) (string, error){
-		"domain":  ParseDomain,
-		"pattern": checkPattern,
-		"match":   checkMatch,
-		"mailbox": checkMailbox,
-		"address": checkAddress,
-		"nexthop": checkNextHop,
-		"path":    checkPath,
-		"name":    func(s string) (string, error) { return s, checkName(s) },
-		"sha256":  checkSHA256,
-		"scope":   checkScope,
-		"time":    func(s string) (string, error) { _, err := ParseTime(s); return s, err },
+		"domain":    ParseDomain,
+		"pattern":   checkPattern,
+		"match":     checkMatch,
+		"mailbox":   checkMailbox,
+		"address":   checkAddress,
+		"nexthop":   checkNextHop,
+		"path":      checkPath,
+		"localpart": checkLocalPart,
+		"octet":     checkOctet,
+		"name":      func(s string) (string, error) { return s, checkName(s) },
+		"sha256":    checkSHA256,
+		"scope":     checkScope,
+		"time":      func(s string) (string, error) { _, err := ParseTime(s); return s, err },
 	}
 }
 
@@ -106,13 +108,24 @@ func checkNextHop(s string) (string, error) {
 }
 
 func checkPath(s string) (string, error) {
-	if s == "none" {
-		return s, nil
-	}
-	if !filepath.IsAbs(s) {
-		return "", hinted{"%q is not an absolute path", "begin it with /", s}
+	if s == "" || len(s) > 4000 {
+		return "", hinted{"%q is not a path", "", s}
 	}
 	return filepath.Clean(s), nil
+}
+
+func checkLocalPart(s string) (string, error) {
+	if s == "" || len(s) > 64 || s[0] == '.' || strings.ContainsAny(s, "/\\@%! ") {
+		return "", hinted{"%q cannot be a mailbox", "a name without /, @, %, ! and spaces", s}
+	}
+	return s, nil
+}
+
+func checkOctet(s string) (string, error) {
+	if len(s) != 1 || !strings.Contains("+-=#_", s) {
+		return "", hinted{"%q cannot be a delimiter", "one of + - = # _", s}
+	}
+	return s, nil
 }
 
 func checkSHA256(s string) (string, error) {

@@ -90,7 +90,9 @@ type Limits struct {
 
 // Local is delivery to mailboxes of this machine.
 type Local struct {
-	Maildir string `yaml:"maildir"`
+	Maildir   string   `yaml:"maildir"`
+	Mailboxes []string `yaml:"mailboxes"`
+	Delimiter string   `yaml:"delimiter"`
 }
 
 // Route sends the recipients of a domain somewhere.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -112,7 +113,7 @@ func (d *decoder) value(node ast.Node, v reflect.Value, at Position, path, schem
 	case isLeaf && v.Kind() == reflect.Slice:
 		d.list(node, v, path, schema)
 	case isLeaf:
-		d.leaf(node, v.Type(), path, schema, func(text string, k Key) error { return setText(v, text, k) })
+		d.leaf(node, v.Type(), path, schema, func(text string, k Key) error { return setText(v, d.place(text, k), k) })
 	case v.Kind() == reflect.Struct:
 		d.section(node, v, path, schema)
 	case v.Kind() == reflect.Map:
@@ -174,6 +175,18 @@ func (d *decoder) list(node ast.Node, v reflect.Value, path, schema string) {
 		d.positions[at] = positionOf(n)
 		d.leaf(n, v.Type().Elem(), at, schema, func(text string, k Key) error { return appendText(v, text, k) })
 	}
+}
+
+// place makes a path absolute: it is relative to the file's directory.
+func (d *decoder) place(text string, k Key) string {
+	if k.Is != "path" || text == "" || text == "none" || filepath.IsAbs(text) {
+		return text
+	}
+	dir, err := filepath.Abs(filepath.Dir(d.file))
+	if err != nil {
+		return text
+	}
+	return filepath.Join(dir, text)
 }
 
 // leaf hands the text of a plain value to set.

@@ -46,8 +46,9 @@ const documentHead = "# Configuration\n\n" +
 	"mtad reads one YAML file: `mtad run -c FILE`. `mtad check -c FILE` says what is wrong with it, with line and column, and ends with 78 if anything is.\n" +
 	"Every key has a default; an empty file is a working loopback system: SMTP on 127.0.0.1:2525, the API on 127.0.0.1:8025 and a unix socket in the\n" +
 	"spool directory, mail for the host name into maildirs, mail from this machine out to the world.\n\n" +
-	"Durations are whole numbers with `w`, `d`, `h`, `m`, `s` or `ms` (`1h30m`); sizes are octets, with `K`, `M`, `G` or `T` for powers of 1024. `*` in a key is a\n" +
-	"name of your choice, `[]` an item of a list. Unknown keys, keys given twice, anchors and aliases are errors.\n\n" +
+	"Durations are whole numbers with `w`, `d`, `h`, `m`, `s` or `ms` (`1h30m`); sizes are octets, with `K`, `M`, `G` or `T` for powers of 1024. A path that\n" +
+	"does not begin with `/` is relative to the directory of the file. `*` in a key is a name of your choice, `[]` an item of a list.\n" +
+	"Unknown keys, keys given twice, anchors and aliases are errors.\n\n" +
 	"SIGHUP reads the file again. A file with errors changes nothing. Keys marked *live* take effect at once; a change of another one is logged and waits for a restart.\n" +
 	"Certificates are read again in any case.\n"
 
@@ -107,7 +108,7 @@ func (k Key) word(t reflect.Type) string {
 	case len(k.Enum) > 0:
 		return "word"
 	}
-	words := map[string]string{"": "text", "nexthop": "next hop", "pattern": "domain", "sha256": "hash", "match": "pattern"}
+	words := map[string]string{"": "text", "nexthop": "next hop", "pattern": "domain", "sha256": "hash", "match": "pattern", "localpart": "name", "octet": "character"}
 	if w, ok := words[k.Is]; ok {
 		return w
 	}

@@ -62,9 +62,11 @@ func relayKeys() []Key {
 		{Path: "relay_domains", Is: "pattern", Live: true, Doc: "Domains that mail is accepted for from anybody, to be handed on. `.example.org` stands for all domains below example.org."},
 		{Path: "local_domains", Is: "domain", Live: true, Doc: "Domains whose mailboxes are on this machine. Default: the host name and `localhost`."},
 		{Path: "local.maildir", Is: "path", Doc: "Directory with one maildir for each local mailbox, named after its local part. Default: `mail` in the spool directory."},
+		{Path: "local.mailboxes", Is: "localpart", Live: true, Doc: "The local mailboxes there are; mail for others is refused with 550 5.1.1. Default: any name is a mailbox."},
+		{Path: "local.delimiter", Is: "octet", Live: true, Doc: "The character that begins the extension of a local part: with `+`, mail for alice+list goes to alice. Default: none."},
 		{Path: "routes[].match", Required: true, Is: "match", Live: true, Doc: "A domain, `.domain` for all domains below it, `user@domain`, or `*` for everything. The most specific match wins."},
-		{Path: "routes[].transport", Default: "smtp", Enum: []string{"smtp", "maildir", "discard", "error"}, Live: true, Doc: "How mail goes there. `error` refuses it; the next hop is then the text of the reply."},
-		{Path: "routes[].next_hop", Live: true, Doc: "Where it goes: for smtp a domain (looked up by MX), or `[host]`, `[host]:port` as it is; for maildir the mailbox; for error the text. Default: the recipient's domain."},
+		{Path: "routes[].transport", Default: "smtp", Enum: []string{"smtp", "lmtp", "maildir", "discard", "error"}, Live: true, Doc: "How mail goes there. `error` refuses it; the next hop is then the text of the reply."},
+		{Path: "routes[].next_hop", Live: true, Doc: "Where it goes: for smtp and lmtp a domain (looked up by MX), or `[host]`, `[host]:port` as it is; for maildir the mailbox; for error the text. Default: the recipient's domain."},
 		{Path: "smarthost", Is: "nexthop", Live: true, Doc: "Where mail for all domains without a route goes, `[host]:port` or a domain. Default: none; each domain's own mail exchangers."},
 	}
 }

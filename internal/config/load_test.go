@@ -103,7 +103,7 @@ func TestFaultsAreNamedWithPlaceAndHint(t *testing.T) {
 		{"name for an address", "listeners:\n  a: {address: 'localhost:25'}\n", "2:16", "not an IP address", ""},
 		{"submissions in the clear", "listeners:\n  a: {address: '127.0.0.1:1', kind: submissions}\n", "2:31", "without a certificate", ""},
 		{"certificate without key", "tls: {certificate: /c.pem}\n", "1:1", "go together", ""},
-		{"relative path", "spool: {directory: spool}\n", "1:20", "not an absolute path", ""},
+		{"empty path", "spool: {directory: ''}\n", "1:20", "not a path", ""},
 		{"short hash", "api: {tokens: {t: {sha256: abc, scopes: [submit]}}}\n", "1:28", "SHA-256", ""},
 		{"unknown scope", "api: {peers: [{uid: 1, scopes: [submitt]}]}\n", "1:33", "not a scope", `"submit"`},
 		{"scope of an unknown filter", "api: {peers: [{uid: 1, scopes: ['filter:x']}]}\n", "1:33", `no filter called "x"`, ""},
@@ -140,6 +140,16 @@ func TestFaultsAreNamedWithPlaceAndHint(t *testing.T) {
 				t.Errorf("got %s %q, hint %q; want %s %q, hint %q", at, p.Message, p.Hint, tt.at, tt.message, tt.hint)
 			}
 		})
+	}
+}
+
+func TestPathsAreRelativeToTheFile(t *testing.T) {
+	c, err := Parse("/etc/mtad/m.yaml", []byte("spool: {directory: ./spool}\napi: {unix: none}\nlocal: {maildir: /var/mail}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Spool.Directory != "/etc/mtad/spool" || c.API.Unix != "none" || c.Local.Maildir != "/var/mail" {
+		t.Errorf("got %q, %q, %q", c.Spool.Directory, c.API.Unix, c.Local.Maildir)
 	}
 }
 
