@@ -1,0 +1,60 @@
+package smtpd
+
+import (
+	"context"
+
+	"mtad/internal/smtp"
+	"mtad/queue"
+)
+
+// Policy holds decisions from outside. Each function may be nil. A nil Reply
+// lets the command pass; a negative one refuses it and is sent as it is. At
+// Connect and Helo a Reply with code 421 ends the session. The functions are
+// called from the session's goroutine, one at a time; ctx ends with the
+// session.
+type Policy struct {
+	Connect func(ctx context.Context, c *Conversation) *smtp.Reply
+	Helo    func(ctx context.Context, c *Conversation) *smtp.Reply
+	Mail    func(ctx context.Context, c *Conversation) *smtp.Reply
+	// Rcpt sees the recipient before it joins the envelope.
+	Rcpt func(ctx context.Context, c *Conversation, r *queue.Recipient) *smtp.Reply
+	Data func(ctx context.Context, c *Conversation) *smtp.Reply
+	// Reset is told when a transaction ended or was dropped; Close when the
+	// session did.
+	Reset func(c *Conversation)
+	Close func(c *Conversation)
+	// Keywords adds lines to the reply to EHLO. Auth serves AUTH (RFC 4954): it
+	// asks the client with ask, whose answer is a line of at most
+	// Limits.CommandLine, and sets Conversation.Client's SASL attributes on
+	// success: a client with a SASLUser may relay.
+	Keywords func(c *Conversation) []string
+	Auth     func(ctx context.Context, c *Conversation, arg string, ask func(challenge string) (string, error)) smtp.Reply
+}
+
+// Conversation is what a Policy sees of a session. Its fields are the
+// session's own: only State and, in Auth, Client's SASL attributes may be
+// changed.
+type Conversation struct {
+	Client   queue.Client
+	Trusted  bool // in Options.Networks
+	TLS      bool
+	Envelope *queue.Envelope // of the transaction; recipients so far
+	State    any             // the Policy's own
+}
+
+type stage func(context.Context, *Conversation) *smtp.Reply
+
+// ask runs a stage. A positive reply is no refusal.
+func (s *session) ask(f stage) *smtp.Reply {
+	if f == nil {
+		return nil
+	}
+	return negative(f(s.ctx, &s.conv))
+}
+
+func negative(r *smtp.Reply) *smtp.Reply {
+	if r == nil || !r.Transient() && !r.Permanent() {
+		return nil
+	}
+	return r
+}
