@@ -7,11 +7,11 @@ import (
 )
 
 // Match says whether the item, with all its recipients, is selected at now.
-func (f *Filter) Match(it *Item, now time.Time) bool {
+func (f Filter) Match(it *Item, now time.Time) bool {
 	return f.matchItem(it) && f.matchEnvelope(&it.Envelope) && f.matchHold(it.Hold) && f.matchSizeAge(it, now)
 }
 
-func (f *Filter) matchItem(it *Item) bool {
+func (f Filter) matchItem(it *Item) bool {
 	isOurs := func(id ID) bool { return id == it.ID || id == it.ID.Message() }
 	switch {
 	case len(f.IDs) > 0 && !slices.ContainsFunc(f.IDs, isOurs),
@@ -25,7 +25,7 @@ func (f *Filter) matchItem(it *Item) bool {
 	return true
 }
 
-func (f *Filter) matchEnvelope(e *Envelope) bool {
+func (f Filter) matchEnvelope(e *Envelope) bool {
 	to := func(r Recipient) bool { return matchPattern(f.Recipient, r.Path) }
 	by := func(r Recipient) bool { return r.Status == Pending && matchPattern(f.NextHop, r.NextHop) }
 	switch {
@@ -38,7 +38,7 @@ func (f *Filter) matchEnvelope(e *Envelope) bool {
 	return true
 }
 
-func (f *Filter) matchHold(h *Hold) bool {
+func (f Filter) matchHold(h *Hold) bool {
 	if f.Held != nil && *f.Held != (h != nil) {
 		return false
 	}
@@ -48,7 +48,7 @@ func (f *Filter) matchHold(h *Hold) bool {
 	return (f.HoldBy == "" || matchPattern(f.HoldBy, h.By)) && (f.Reason == "" || matchPattern(f.Reason, h.Reason))
 }
 
-func (f *Filter) matchSizeAge(it *Item, now time.Time) bool {
+func (f Filter) matchSizeAge(it *Item, now time.Time) bool {
 	age := now.Sub(it.Created)
 	switch {
 	case f.OlderThan != 0 && age <= f.OlderThan,
