@@ -10,6 +10,7 @@ type Config struct {
 
 	Hostname     string              `yaml:"hostname"`
 	Postmaster   string              `yaml:"postmaster"`
+	Received     int                 `yaml:"received_fields"`
 	Spool        Spool               `yaml:"spool"`
 	Listeners    map[string]Listener `yaml:"listeners"`
 	TLS          TLS                 `yaml:"tls"`
@@ -76,16 +77,22 @@ type Limits struct {
 	Connections          int           `yaml:"connections"`
 	ConnectionsPerClient int           `yaml:"connections_per_client"`
 	ConnectRate          int           `yaml:"connects_per_minute"`
-	MessageRate          int           `yaml:"messages_per_minute"`
 	MessageSize          Size          `yaml:"message_size"`
 	Recipients           int           `yaml:"recipients"`
 	Messages             int           `yaml:"messages_per_session"`
 	Errors               int           `yaml:"errors"`
-	Received             int           `yaml:"received_fields"`
-	CommandTimeout       time.Duration `yaml:"command_timeout"`
-	DataTimeout          time.Duration `yaml:"data_timeout"`
-	SessionTime          time.Duration `yaml:"session_time"`
+	UnknownCommands      int           `yaml:"unknown_commands"`
+	IdleCommands         int           `yaml:"idle_commands"`
+	CommandLine          Size          `yaml:"command_line"`
+	TextLine             Size          `yaml:"text_line"`
 	GreetDelay           time.Duration `yaml:"greet_delay"`
+	CommandTimeout       time.Duration `yaml:"command_timeout"`
+	StressTimeout        time.Duration `yaml:"stress_timeout"`
+	HandshakeTimeout     time.Duration `yaml:"handshake_timeout"`
+	DataTimeout          time.Duration `yaml:"data_timeout"`
+	DataTime             time.Duration `yaml:"data_time"`
+	DataRate             Size          `yaml:"data_rate"`
+	SessionTime          time.Duration `yaml:"session_time"`
 }
 
 // Local is delivery to mailboxes of this machine.
@@ -104,13 +111,15 @@ type Route struct {
 
 // Filter is one scanner that messages are judged by.
 type Filter struct {
-	Kind        string        `yaml:"kind"`
-	Timeout     time.Duration `yaml:"timeout"`
-	Lease       time.Duration `yaml:"lease"`
-	MaxLease    time.Duration `yaml:"max_lease"`
-	MaxInFlight int           `yaml:"max_in_flight"`
-	MaxSize     Size          `yaml:"max_size"`
-	OnFailure   OnFailure     `yaml:"on"`
+	Kind       string        `yaml:"kind"`
+	Timeout    time.Duration `yaml:"timeout"`
+	Lease      time.Duration `yaml:"lease"`
+	MaxLease   time.Duration `yaml:"max_lease"`
+	MaxBatch   int           `yaml:"max_batch"`
+	MaxClaims  int           `yaml:"max_claims"`
+	RetryDelay time.Duration `yaml:"retry_delay"`
+	MaxSize    Size          `yaml:"max_size"`
+	OnFailure  OnFailure     `yaml:"on"`
 }
 
 // OnFailure is the failure matrix: what becomes of a message whose filter
@@ -120,7 +129,7 @@ type OnFailure struct {
 	Timeout     string `yaml:"timeout"`
 	Protocol    string `yaml:"protocol"`
 	Crash       string `yaml:"crash"`
-	OverSize    string `yaml:"oversize"`
+	OverSize    string `yaml:"over_size"`
 }
 
 // Chain is an ordered list of filters.

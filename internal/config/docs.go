@@ -11,7 +11,7 @@ import (
 // sections are the headings of the document, by the first word of a path.
 func sections() [][3]string {
 	return [][3]string{
-		{"General", "hostname postmaster", "What mtad is called."},
+		{"General", "hostname postmaster received_fields", "What mtad is called."},
 		{"Spool", "spool", "Where the queue is kept. A setting that voids a promise begins with `allow_`; nothing else does."},
 		{"Listeners", "listeners tls", "The doors for SMTP. Each has a name, which logs, metrics and the API use."},
 		{"Who may send where", "mynetworks allow_open_relay relay_domains local_domains local routes smarthost", "A recipient is accepted when its domain is in `local_domains` or `relay_domains`, or when the client is in `mynetworks`. With an empty file that means: from this machine to anywhere, from elsewhere nothing."},

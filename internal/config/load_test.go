@@ -61,7 +61,7 @@ func TestFaultsAreNamedWithPlaceAndHint(t *testing.T) {
 	for _, tt := range []struct{ name, text, at, message, hint string }{
 		{"unknown key", "hostnam: x.org\n", "1:1", `unknown key "hostnam"`, `did you mean "hostname"?`},
 		{"unknown key below", "queue:\n  activ: 5\n", "2:3", `unknown key "activ" in "queue"`, `did you mean "active"?`},
-		{"key of another section", "max_claims: 5\n", "1:1", `unknown key "max_claims"`, `there is "queue.max_claims"`},
+		{"key of another section", "free_floor: 5\n", "1:1", `unknown key "free_floor"`, `there is "spool.free_floor"`},
 		{"hyphen for underscore", "local-domains: []\n", "1:1", `unknown key`, `did you mean "local_domains"?`},
 		{"key twice", "hostname: a.org\nhostname: b.org\n", "2:1", `given twice`, "line 1"},
 		{"listener twice", "listeners:\n  a: {address: '127.0.0.1:1'}\n  a: {address: '127.0.0.1:2'}\n", "3:3", `given twice`, "line 2"},
