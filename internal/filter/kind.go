@@ -1,0 +1,130 @@
+package filter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"mtad/filterproto"
+	"mtad/queue"
+)
+
+// Kind is a filter that mtad drives. Scan is called by up to
+// Definition.Concurrency goroutines at a time and answers before ctx ends
+// (Definition.Timeout); the lease is renewed meanwhile by the engine. A verdict
+// it returns is checked like one from outside. An error is classified by
+// *Failure; ctx's own end is Timeout, a panic Crash, and an error that nobody
+// classified is Unreachable. Scan must not keep the Message after it returned.
+type Kind interface {
+	Scan(ctx context.Context, m Message) (filterproto.Verdict, error)
+}
+
+// KindFunc makes a Kind of a function.
+type KindFunc func(ctx context.Context, m Message) (filterproto.Verdict, error)
+
+// Scan calls f.
+func (f KindFunc) Scan(ctx context.Context, m Message) (filterproto.Verdict, error) { return f(ctx, m) }
+
+// Message is what a Kind is shown: the item with its envelope and the client's
+// attributes, and its content, under a living lease.
+type Message struct {
+	Filter string
+	Item   queue.Item
+
+	q     queue.Queue
+	token queue.Token
+}
+
+// Open reads the current generation, with our own trace field in front or
+// without. The caller closes it.
+func (m Message) Open(ctx context.Context, trace bool) (queue.Content, error) {
+	return m.q.Open(ctx, queue.OpenSpec{Token: m.token, Generation: -1, Trace: trace})
+}
+
+// Upload opens a blob for a replacement too large to be inline. UploadName of
+// what Seal returns goes into Edit.Upload.
+func (m Message) Upload(ctx context.Context) (queue.BlobWriter, error) {
+	return m.q.Upload(ctx, m.token)
+}
+
+// Class is a way in which a filter fails.
+type Class string
+
+// The classes.
+const (
+	Unreachable Class = "unreachable" // no connection; pull: nobody claims
+	Timeout     Class = "timeout"     // no answer in time; pull: the lease ran out
+	Protocol    Class = "protocol"    // an answer that cannot be understood or carried out
+	Crash       Class = "crash"       // it died on this message; pull: MaxClaims leases lost
+	OverSize    Class = "over-size"   // larger than the filter takes
+)
+
+// Classes lists all of them.
+var Classes = [...]Class{Unreachable, Timeout, Protocol, Crash, OverSize}
+
+func (c Class) valid() bool {
+	for _, k := range Classes {
+		if k == c {
+			return true
+		}
+	}
+	return false
+}
+
+// Action is what is done about a failure.
+type Action string
+
+// The actions. None of them lets a message pass unmarked.
+const (
+	// Park leaves the message at its stage, to be tried again. A waiting client goes
+	// on waiting, within its chain's Wait.
+	Park Action = "park"
+	// Tempfail answers 4xx to a waiting client; otherwise it parks.
+	Tempfail Action = "tempfail"
+	// Quarantine holds the message; released, it is filtered again. With a client
+	// waiting there is no later: it is accepted, held in incoming.
+	Quarantine Action = "quarantine"
+	// AcceptMarked goes on to the next filter, with a header field MarkField and a
+	// verdict that says so.
+	AcceptMarked Action = "accept-marked"
+	// Reject is a 5xx to a waiting client, a failed DSN otherwise.
+	Reject Action = "reject"
+)
+
+// Actions lists all of them.
+var Actions = [...]Action{Park, Tempfail, Quarantine, AcceptMarked, Reject}
+
+func (a Action) valid() bool {
+	for _, k := range Actions {
+		if k == a {
+			return true
+		}
+	}
+	return false
+}
+
+// Failure is an error of a Kind with its class.
+type Failure struct {
+	Class Class
+	Err   error
+}
+
+func (f *Failure) Error() string { return fmt.Sprintf("%s: %v", f.Class, f.Err) }
+
+// Unwrap returns the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// classOf finds the class of a Kind's error.
+func classOf(err error) Class {
+	var f *Failure
+	var v *VerdictError
+	switch {
+	case errors.As(err, &f) && f.Class.valid():
+		return f.Class
+	case errors.As(err, &v):
+		return Protocol
+	case errors.Is(err, context.DeadlineExceeded):
+		return Timeout
+	}
+	return Unreachable
+}
