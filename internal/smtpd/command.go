@@ -1,0 +1,192 @@
+package smtpd
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"mtad/internal/smtp"
+)
+
+// command runs one command line, which still has its LF.
+func (s *session) command(line []byte, tooLong bool) {
+	s.verb = smtp.Unknown
+	if tooLong {
+		s.say(&badLong)
+		return
+	}
+	line, ok := s.unline(line)
+	if !ok {
+		return
+	}
+	verb, arg := smtp.ParseCommand(line)
+	s.verb = verb
+	if !s.checkText(verb, arg) {
+		return
+	}
+	s.dispatch(verb, string(arg), line)
+}
+
+// unline takes the line end off and refuses what is no line. What follows a
+// bare CR or LF is not read: it may be somebody else's data.
+func (s *session) unline(line []byte) ([]byte, bool) {
+	line = line[:len(line)-1]
+	switch {
+	case len(line) > 0 && line[len(line)-1] == '\r':
+		line = line[:len(line)-1]
+	case s.o.LineEnds != Normalize:
+		s.say(&badLF)
+		s.end("bare_lf")
+		return nil, false
+	}
+	if bytes.IndexByte(line, '\r') >= 0 && s.o.LineEnds != Normalize {
+		s.say(&badLF)
+		s.end("bare_cr")
+		return nil, false
+	}
+	for _, c := range line {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			s.say(&badChar)
+			return nil, false
+		}
+	}
+	return line, true
+}
+
+// checkText lets octets outside US-ASCII into MAIL and RCPT alone (RFC 6531).
+func (s *session) checkText(verb smtp.Verb, arg []byte) bool {
+	if verb == smtp.MAIL || verb == smtp.RCPT {
+		return true
+	}
+	for _, c := range arg {
+		if c >= utf8.RuneSelf {
+			s.say(&badText)
+			return false
+		}
+	}
+	return true
+}
+
+func (s *session) dispatch(verb smtp.Verb, arg string, line []byte) {
+	switch verb {
+	case smtp.HELO, smtp.EHLO:
+		s.idled()
+		s.helo(verb == smtp.EHLO, arg)
+	case smtp.MAIL:
+		s.mail(arg)
+	case smtp.RCPT:
+		s.rcpt(arg)
+	case smtp.DATA:
+		s.data(arg)
+	case smtp.BDAT:
+		s.bdat(arg)
+	case smtp.QUIT:
+		s.quit(arg)
+	case smtp.RSET:
+		s.rset(arg)
+	case smtp.NOOP:
+		s.idled()
+		s.say(&ok)
+	case smtp.HELP:
+		s.idled()
+		s.say(&okHelp)
+	case smtp.VRFY:
+		s.vrfy(arg)
+	default:
+		s.extension(verb, arg, line)
+	}
+}
+
+func (s *session) extension(verb smtp.Verb, arg string, line []byte) {
+	switch verb {
+	case smtp.STARTTLS:
+		s.starttls(arg)
+	case smtp.XCLIENT:
+		s.xclient(arg)
+	case smtp.XFORWARD:
+		s.xforward(arg)
+	case smtp.AUTH:
+		s.auth(arg)
+	case smtp.EXPN, smtp.ETRN:
+		s.idled()
+		s.say(&noImpl)
+	default:
+		s.unknownCommand(line)
+	}
+}
+
+// unknownCommand answers 500. A browser that was led here is sent away at once:
+// its headers must not be read as commands.
+func (s *session) unknownCommand(line []byte) {
+	word, _, _ := bytes.Cut(line, []byte{' '})
+	switch string(word) {
+	case "GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS":
+		s.drop(&byeProtocol, "http")
+		return
+	}
+	s.unknown++
+	s.say(&noVerb)
+}
+
+// idled counts commands that bring no mail.
+func (s *session) idled() {
+	if s.idle++; s.idle > s.o.Limits.IdleCommands {
+		s.errors++
+	}
+}
+
+func (s *session) quit(arg string) {
+	if arg != "" {
+		s.say(&noArg)
+		return
+	}
+	s.say(&okBye)
+	s.closing, s.reason = true, "quit"
+}
+
+func (s *session) rset(arg string) {
+	s.idled()
+	if arg != "" {
+		s.say(&noArg)
+		return
+	}
+	s.reset()
+	s.say(&ok)
+}
+
+func (s *session) vrfy(arg string) {
+	s.idled()
+	if arg == "" {
+		s.say(&wantArg)
+		return
+	}
+	s.say(&okVrfy)
+}
+
+func (s *session) auth(arg string) {
+	switch {
+	case s.o.Policy.Auth == nil:
+		s.say(&noImpl)
+	case !s.greeted:
+		s.say(&wantHelo)
+	case s.tx.active || s.conv.Client.SASLUser != "":
+		s.say(&notNow)
+	default:
+		s.idled()
+		s.sayReply(s.o.Policy.Auth(s.ctx, &s.conv, arg, s.challenge))
+	}
+}
+
+// challenge sends a 334 and reads the client's line.
+func (s *session) challenge(text string) (string, error) {
+	s.sayReply(smtp.Reply{Code: 334, Text: text})
+	line, tooLong, err := s.readLine()
+	if err != nil {
+		s.broken(err)
+		return "", err
+	}
+	line = bytes.TrimRight(line, "\r\n")
+	if tooLong {
+		line = nil
+	}
+	return string(line), nil
+}
