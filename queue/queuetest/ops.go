@@ -284,6 +284,8 @@ func (c *change) finish(it *item, op queue.Finish) error {
 		return fmt.Errorf("%w: reply of %d octets", queue.ErrTooLarge, len(op.Reply))
 	case op.Disposition == queue.Done && slices.ContainsFunc(it.Envelope.Recipients, pending):
 		return fmt.Errorf("%w: done with a pending recipient", queue.ErrInvalid)
+	case op.Disposition == queue.Rejected && !c.msg.staged:
+		return fmt.Errorf("%w: rejected after its acceptance", queue.ErrConflict)
 	}
 	it.Outcome = &queue.Outcome{Disposition: op.Disposition, Reply: op.Reply, At: c.now}
 	c.ended[it] = true
