@@ -21,7 +21,9 @@ func Errors() []ErrorInfo {
 		{Code: "invalid_request", Status: 400, Meaning: "a field is missing, of the wrong type or out of bounds"},
 		{Code: "invalid_parameter", Status: 400, Meaning: "a path or query parameter is malformed or out of bounds"},
 		{Code: "invalid_filter", Status: 400, Meaning: "a filter expression cannot be understood"},
-		{Code: "invalid_verdict", Status: 400, Meaning: "a verdict contradicts itself or the message it is for"},
+		{Code: "verdict_invalid", Status: 400, Meaning: "a verdict contradicts itself; nothing changed, the lease still runs"},
+		{Code: "upload_unknown", Status: 400, Meaning: "a verdict names an upload that was not made under its lease"},
+		{Code: "recipient_unknown", Status: 400, Meaning: "a verdict names a recipient the message does not have"},
 		{Code: "unauthorized", Status: 401, Meaning: "no valid token, and no peer credentials that say who calls"},
 		{Code: "forbidden", Status: 403, Meaning: "the caller lacks the scope that this needs"},
 		{Code: "cross_site", Status: 403, Meaning: "the request came from a web page"},
@@ -40,6 +42,7 @@ func Errors() []ErrorInfo {
 		{Code: "cursor_expired", Status: 410, Meaning: "the listing is too old to be continued; begin again"},
 		{Code: "body_too_large", Status: 413, Meaning: "the request body exceeds the bound of its operation"},
 		{Code: "verdict_too_large", Status: 413, Meaning: "a verdict exceeds a bound of the filter protocol"},
+		{Code: "header_too_large", Status: 413, Meaning: "the header section is longer than header edits are made in"},
 		{Code: "message_too_large", Status: 413, Meaning: "the message or its envelope exceeds a bound", SMTPCode: 552, Enhanced: "5.3.4", SMTPText: "message too big for system"},
 		{Code: "unsupported_media_type", Status: 415, Meaning: "the body is of a media type the operation does not take"},
 		{Code: "rate_limited", Status: 429, Meaning: "too many failures from this address; wait", SMTPCode: 421, Enhanced: "4.7.0", SMTPText: "too many errors"},
@@ -56,7 +59,7 @@ func Errors() []ErrorInfo {
 // StatusOf is the HTTP status of a code, 500 for an unknown one.
 func StatusOf(code string) int {
 	switch code {
-	case "invalid_json", "unknown_field", "invalid_request", "invalid_parameter", "invalid_filter", "invalid_verdict":
+	case "invalid_json", "unknown_field", "invalid_request", "invalid_parameter", "invalid_filter", "verdict_invalid", "upload_unknown", "recipient_unknown":
 		return 400
 	case "unauthorized":
 		return 401
@@ -74,7 +77,7 @@ func StatusOf(code string) int {
 		return 409
 	case "cursor_expired":
 		return 410
-	case "body_too_large", "verdict_too_large", "message_too_large":
+	case "body_too_large", "verdict_too_large", "header_too_large", "message_too_large":
 		return 413
 	case "unsupported_media_type":
 		return 415

@@ -23,7 +23,7 @@ func Operations() []Operation {
 		{ID: "createClaims", Method: "POST", Path: "/v1/filters/{filter}/claims", Scope: "filter:{filter}", MaxBody: 65536, Consumes: []string{"application/json"}, Produces: []string{"application/json", "application/vnd.mtad.frames"}},
 		{ID: "createJob", Method: "POST", Path: "/v1/queue/jobs", Scope: "queue:write", MaxBody: 65536, Consumes: []string{"application/json"}, Produces: []string{"application/json"}},
 		{ID: "createUpload", Method: "POST", Path: "/v1/claims/{token}/uploads", Scope: "filter:{filter}", Consumes: []string{"application/octet-stream"}, Produces: []string{"application/json"}},
-		{ID: "createVerdicts", Method: "POST", Path: "/v1/claims/verdicts", Scope: "filter:{filter}", MaxBody: 33554432, Consumes: []string{"application/json"}, Produces: []string{"application/json"}},
+		{ID: "createVerdicts", Method: "POST", Path: "/v1/claims/verdicts", Scope: "filter:{filter}", MaxBody: 8388608, Consumes: []string{"application/json"}, Produces: []string{"application/json"}},
 		{ID: "getClaimContent", Method: "GET", Path: "/v1/claims/{token}/content", Scope: "filter:{filter}", Produces: []string{"message/rfc822"}, Query: []string{"trace", "offset"}},
 		{ID: "getHealthz", Method: "GET", Path: "/healthz", Produces: []string{"application/json"}},
 		{ID: "getJob", Method: "GET", Path: "/v1/queue/jobs/{job}", Scope: "queue:read", Produces: []string{"application/json"}},

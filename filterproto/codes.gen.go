@@ -14,8 +14,12 @@ const (
 	CodeInvalidParameter = "invalid_parameter"
 	// CodeInvalidFilter (HTTP 400): a filter expression cannot be understood.
 	CodeInvalidFilter = "invalid_filter"
-	// CodeInvalidVerdict (HTTP 400): a verdict contradicts itself or the message it is for.
-	CodeInvalidVerdict = "invalid_verdict"
+	// CodeVerdictInvalid (HTTP 400): a verdict contradicts itself; nothing changed, the lease still runs.
+	CodeVerdictInvalid = "verdict_invalid"
+	// CodeUploadUnknown (HTTP 400): a verdict names an upload that was not made under its lease.
+	CodeUploadUnknown = "upload_unknown"
+	// CodeRecipientUnknown (HTTP 400): a verdict names a recipient the message does not have.
+	CodeRecipientUnknown = "recipient_unknown"
 	// CodeUnauthorized (HTTP 401): no valid token, and no peer credentials that say who calls.
 	CodeUnauthorized = "unauthorized"
 	// CodeForbidden (HTTP 403): the caller lacks the scope that this needs.
@@ -52,6 +56,8 @@ const (
 	CodeBodyTooLarge = "body_too_large"
 	// CodeVerdictTooLarge (HTTP 413): a verdict exceeds a bound of the filter protocol.
 	CodeVerdictTooLarge = "verdict_too_large"
+	// CodeHeaderTooLarge (HTTP 413): the header section is longer than header edits are made in.
+	CodeHeaderTooLarge = "header_too_large"
 	// CodeMessageTooLarge (HTTP 413): the message or its envelope exceeds a bound.
 	CodeMessageTooLarge = "message_too_large"
 	// CodeUnsupportedMediaType (HTTP 415): the body is of a media type the operation does not take.

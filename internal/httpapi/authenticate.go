@@ -1,0 +1,129 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"mtad/filterproto"
+)
+
+type callerKey struct{}
+
+func callerOf(ctx context.Context) *caller {
+	c, _ := ctx.Value(callerKey{}).(*caller)
+	if c == nil {
+		return &caller{}
+	}
+	return c
+}
+
+// authenticate finds out who calls, before anything is routed or parsed.
+func (s *Server) authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fromWebPage(r) {
+			writeError(w, fail(filterproto.CodeCrossSite, "requests from web pages are refused"))
+			return
+		}
+		if open(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		who, err := s.identify(r)
+		if err != nil {
+			s.deny(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+	})
+}
+
+// open reports whether a request is one of the two probes that tell nothing.
+func open(r *http.Request) bool {
+	return r.URL.RawPath == "" && (r.URL.Path == "/healthz" || r.URL.Path == "/readyz")
+}
+
+// fromWebPage recognises what a browser sends on behalf of a page. A person may
+// type an address (Sec-Fetch-Site: none); nothing here is for pages, of any site.
+func fromWebPage(r *http.Request) bool {
+	if _, ok := r.Header["Origin"]; ok {
+		return true
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site != "" && site != "none"
+}
+
+// identify joins what the connection and the token say. A token that is given has
+// to be good, also where the connection would do.
+func (s *Server) identify(r *http.Request) (*caller, *filterproto.Error) {
+	a := s.access.Load()
+	who := &caller{}
+	known := false
+	if c, ok := credentialsOf(r.Context()); ok {
+		var p caller
+		if p, known = a.peer(c); known {
+			who = &p
+		}
+	}
+	values := r.Header.Values("Authorization")
+	if len(values) == 0 {
+		if !known {
+			return nil, fail(filterproto.CodeUnauthorized, "a bearer token is needed")
+		}
+		return who, nil
+	}
+	scheme, plain, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
+		return nil, fail(filterproto.CodeUnauthorized, "want one Authorization: Bearer")
+	}
+	t, ok := a.token(strings.TrimSpace(plain), s.now())
+	if !ok {
+		return nil, fail(filterproto.CodeUnauthorized, "the token is unknown or has expired")
+	}
+	if t.Name != "" {
+		who.name = t.Name
+	} else if !known {
+		who.name = "token"
+	}
+	who.scopes = append(who.scopes, t.Scopes...)
+	return who, nil
+}
+
+// deny answers a failed authentication: 401, or 429 to an address that does it
+// over and over. A good token is never refused for its neighbours' failures: a
+// secret of 256 bits is not guessed, and what is bounded here is noise and logs.
+func (s *Server) deny(w http.ResponseWriter, r *http.Request, e *filterproto.Error) {
+	addr := addressOf(r)
+	wait, ok := s.failures.allow(addr, s.now())
+	if !ok {
+		e = fail(filterproto.CodeRateLimited, "too many failed authentications")
+		e.RetryAfter = seconds(wait)
+	} else {
+		s.log.LogAttrs(r.Context(), slog.LevelWarn, "authentication failed",
+			slog.String("client_address", addr), slog.String("reason", e.Message))
+	}
+	s.metrics.denied(e.Code)
+	writeError(w, e)
+}
+
+// authorize checks the scope of the operation that was routed to.
+func (s *Server) authorize(op *operation, r *http.Request) *filterproto.Error {
+	who := callerOf(r.Context())
+	ok := false
+	switch {
+	case op.Scope == "":
+		ok = true
+	case op.filterParam:
+		ok = who.mayFilter(pathParam(r, "filter"))
+	case strings.HasPrefix(op.Scope, ScopeFilter):
+		ok = who.anyFilter() // which one is decided by the claim's token
+	default:
+		ok = who.has(op.Scope)
+	}
+	if ok {
+		return nil
+	}
+	s.metrics.denied(filterproto.CodeForbidden)
+	return fail(filterproto.CodeForbidden, "the scope "+op.Scope+" is needed")
+}

@@ -1,0 +1,67 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mtad/api"
+	"mtad/filterproto"
+	"mtad/internal/filter"
+	"mtad/queue"
+)
+
+// Filters is what the API needs of a filter engine; *filter.Engine is one.
+type Filters interface {
+	Claim(ctx context.Context, r filter.ClaimRequest) ([]queue.Claim, error)
+	Extend(ctx context.Context, name string, tokens []queue.Token, d time.Duration) []error
+	Release(ctx context.Context, name string, t queue.Token, delay time.Duration, lost bool) error
+	Open(ctx context.Context, name string, t queue.Token, generation int, trace bool, offset int64) (queue.Content, error)
+	Upload(ctx context.Context, name string, t queue.Token) (queue.BlobWriter, error)
+	Judge(ctx context.Context, name string, t queue.Token, nonce string, v filterproto.Verdict) ([]queue.Item, error)
+	// FirstStages maps each chain to the stage where a re-scan begins.
+	FirstStages() map[string]string
+}
+
+// Options configure a Server. Queue is required; for everything else the zero
+// value works.
+type Options struct {
+	Queue queue.Queue
+	// Filters serves claims; without it there are none.
+	Filters Filters
+
+	// Tokens are the bearer tokens that are good. SetAccess replaces them.
+	Tokens []Token
+	// Peers are the users that need no token on a unix socket. nil: root and the
+	// user of this process may do everything; empty: nobody.
+	Peers []Peer
+	// ClaimKey seals claim tokens, at least 32 octets; processes that share a queue
+	// share it. Default: a random one.
+	ClaimKey []byte
+
+	// Process describes the process in /v1/status.
+	Process Process
+	// FilterStates adds what the queue does not know to /v1/filters: kind, timing,
+	// breaker, failures. A filter that it does not name is listed by its stage alone.
+	FilterStates func(ctx context.Context) []api.FilterState
+
+	Limits   Limits
+	Logger   *slog.Logger
+	Registry prometheus.Registerer
+	// Gatherer serves /metrics; without it that is empty.
+	Gatherer prometheus.Gatherer
+	// Now is the clock of token expiry and rate limits. Default time.Now.
+	Now func() time.Time
+}
+
+// Process describes the process. The functions may be nil.
+type Process struct {
+	Version, Hostname string
+	Started           time.Time
+	Listeners         func() []api.Listener
+	Problems          func() []api.Problem
+	// Unsafe lists settings that void a promise, besides those the queue names.
+	Unsafe func() []string
+}
