@@ -1,6 +1,8 @@
 package smtpd
 
 import (
+	"errors"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mtad/internal/smtp"
@@ -23,35 +25,48 @@ func newMetrics(reg prometheus.Registerer, listener string) (*metrics, error) {
 	replies := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mtad_smtpd_replies_total", Help: "Replies sent, by command and first digit of the code.", ConstLabels: labels,
 	}, []string{"command", "class"})
+	u := registrar{reg: reg}
+	replies = shared(&u, replies)
 	m := &metrics{
-		open: prometheus.NewGauge(prometheus.GaugeOpts{
+		open: shared(&u, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "mtad_smtpd_connections", Help: "Connections that are open.", ConstLabels: labels,
-		}),
-		sessions: counter("mtad_smtpd_sessions_total", "Connections accepted."),
-		messages: counter("mtad_smtpd_messages_total", "Messages accepted by SMTP."),
-		octets:   counter("mtad_smtpd_octets_total", "Octets of content accepted by SMTP."),
-		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+		})),
+		sessions: shared(&u, counter("mtad_smtpd_sessions_total", "Connections accepted.")),
+		messages: shared(&u, counter("mtad_smtpd_messages_total", "Messages accepted by SMTP.")),
+		octets:   shared(&u, counter("mtad_smtpd_octets_total", "Octets of content accepted by SMTP.")),
+		refusals: shared(&u, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mtad_smtpd_refusals_total", Help: "Sessions, recipients and messages refused or dropped, by reason.", ConstLabels: labels,
-		}, []string{"reason"}),
+		}, []string{"reason"})),
 	}
 	for v := range smtp.NumVerbs {
 		for class := 2; class <= 5; class++ {
 			m.replies[v][class] = replies.WithLabelValues(v.String(), string(rune('0'+class))+"yz")
 		}
 	}
-	return m, register(reg, m.open, m.sessions, m.messages, m.octets, m.refusals, replies)
+	return m, u.err
 }
 
-func register(reg prometheus.Registerer, list ...prometheus.Collector) error {
-	if reg == nil {
-		return nil
+// registrar registers collectors and keeps the first error.
+type registrar struct {
+	reg prometheus.Registerer
+	err error
+}
+
+// shared registers c, or returns the collector of a Server of the same name that
+// was made before: a reload puts one in the place of the other.
+func shared[C prometheus.Collector](u *registrar, c C) C {
+	if u.reg == nil {
+		return c
 	}
-	for _, c := range list {
-		if err := reg.Register(c); err != nil {
-			return err
+	err := u.reg.Register(c)
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		if old, ok := already.ExistingCollector.(C); ok {
+			return old
 		}
 	}
-	return nil
+	u.err = errors.Join(u.err, err)
+	return c
 }
 
 func (m *metrics) reply(v smtp.Verb, code int) {
