@@ -37,6 +37,10 @@ type state struct {
 	lastPoll time.Time // end of the newest claim call, or the engine's start
 	scanning int       // scans under way, driven filters
 	breaker  breaker
+
+	verdicts, failures map[string]int64 // by disposition, by class
+	lastError          string
+	lastErrorAt        time.Time
 }
 
 // New checks the configuration and makes an Engine. It does no I/O.
@@ -69,7 +73,8 @@ func New(o Options) (*Engine, error) {
 		d.Failure = maps.Clone(d.Failure)
 		d = d.withDefaults()
 		e.filters[name] = d
-		e.states[name] = &state{lastPoll: e.now(), breaker: breaker{settings: d.Breaker}}
+		e.states[name] = &state{lastPoll: e.now(), breaker: breaker{settings: d.Breaker},
+			verdicts: make(map[string]int64), failures: make(map[string]int64)}
 	}
 	var err error
 	e.metrics, err = newMetrics(o.Registry, slices.Sorted(maps.Keys(e.filters)))

@@ -20,7 +20,7 @@ const stagedRetry = time.Second
 // even that fails, the lease is left to run out: the item stays where it is.
 func (e *Engine) fail(ctx context.Context, filter string, def Definition, c queue.Claim, class Class, cause error) {
 	action := def.effective(class, c.Item)
-	e.metrics.failures.WithLabelValues(filter, string(class), string(action)).Inc()
+	e.count(filter, class, action, cause)
 	attrs := []slog.Attr{
 		slog.String("queue_id", string(c.Item.ID)), slog.String("filter", filter),
 		slog.String("class", string(class)), slog.String("action", string(action)),
@@ -33,6 +33,19 @@ func (e *Engine) fail(ctx context.Context, filter string, def Definition, c queu
 		e.log.LogAttrs(ctx, slog.LevelError, "failure rule not carried out", append(attrs, slog.String("error", err.Error()))...)
 	}
 	e.leases.drop(c.Token)
+}
+
+// count remembers a failure for metrics and Status.
+func (e *Engine) count(filter string, class Class, action Action, cause error) {
+	e.metrics.failures.WithLabelValues(filter, string(class), string(action)).Inc()
+	text := string(class)
+	if cause != nil {
+		text = cause.Error()
+	}
+	e.with(filter, func(s *state) {
+		s.failures[string(class)]++
+		s.lastError, s.lastErrorAt = cut(text), e.now()
+	})
 }
 
 func (e *Engine) act(ctx context.Context, filter string, def Definition, c queue.Claim, class Class, action Action) error {

@@ -122,6 +122,7 @@ func (j *judgement) done(items []queue.Item) {
 	}
 	e.leases.drop(j.token)
 	e.metrics.verdicts.WithLabelValues(j.filter, disposition).Inc()
+	e.with(j.filter, func(s *state) { s.verdicts[disposition]++ })
 	e.log.LogAttrs(context.Background(), slog.LevelInfo, "verdict",
 		slog.String("queue_id", string(j.item.ID)), slog.String("filter", j.filter),
 		slog.String("disposition", disposition), slog.Bool("staged", j.item.Staged),

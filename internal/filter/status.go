@@ -15,6 +15,8 @@ type Status struct {
 	Orphan bool `json:"orphan,omitempty"`
 	// Chains that use the filter, by name.
 	Chains []string `json:"chains,omitempty"`
+	// Timings of those chains, in the same order.
+	Timings []string `json:"timings,omitempty"`
 
 	Depth    int64         `json:"depth"` // messages that wait, the leased ones included
 	Leased   int64         `json:"leased"`
@@ -22,8 +24,15 @@ type Status struct {
 	Polling  int           `json:"polling"`            // scanners that wait for work, pull only
 	LastPoll time.Time     `json:"last_poll,omitzero"` // pull only
 	Scanning int           `json:"scanning"`           // driven only
+	Limit    int           `json:"limit,omitempty"`    // scans at a time, driven only
 	Breaker  string        `json:"breaker,omitempty"`  // closed, half-open, open; driven only
 	RetryIn  time.Duration `json:"retry_in,omitempty"` // of an open breaker
+
+	// Verdicts by disposition and Failures by class, since the engine was made.
+	Verdicts    map[string]int64 `json:"verdicts,omitempty"`
+	Failures    map[string]int64 `json:"failures,omitempty"`
+	LastError   string           `json:"last_error,omitempty"` // class and cause; for operators
+	LastErrorAt time.Time        `json:"last_error_at,omitzero"`
 }
 
 // Status reports on every filter, by name, and on orphaned stages after them.
@@ -60,13 +69,17 @@ func (e *Engine) statusOf(name string) *Status {
 	for _, chain := range slices.Sorted(maps.Keys(e.chains)) {
 		if slices.Contains(e.chains[chain].Filters, name) {
 			s.Chains = append(s.Chains, chain)
+			s.Timings = append(s.Timings, e.chains[chain].Timing.String())
 		}
 	}
 	e.with(name, func(st *state) {
+		s.Verdicts, s.Failures = maps.Clone(st.verdicts), maps.Clone(st.failures)
+		s.LastError, s.LastErrorAt = st.lastError, st.lastErrorAt
 		if def.Pull() {
 			s.Polling, s.LastPoll = st.polling, st.lastPoll
 			return
 		}
+		s.Limit = def.Concurrency
 		s.Scanning, s.Breaker, s.RetryIn = st.scanning, st.breaker.mode.String(), st.breaker.retryIn(e.now())
 	})
 	return s

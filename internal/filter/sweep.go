@@ -167,7 +167,7 @@ func (e *Engine) settlePoison(ctx context.Context, filter string, def Definition
 	if err != nil {
 		return err
 	}
-	e.metrics.failures.WithLabelValues(filter, string(Crash), string(action)).Inc()
+	e.count(filter, Crash, action, nil)
 	_, err = e.q.Apply(ctx, queue.Txn{ID: it.ID, Rev: it.Rev, By: by(filter), Ops: append([]queue.Op{queue.ReleaseHold{}}, ops...)})
 	return err
 }
