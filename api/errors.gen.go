@@ -51,7 +51,7 @@ func Errors() []ErrorInfo {
 		{Code: "unavailable", Status: 503, Meaning: "the store cannot answer now", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "storage unavailable, try again later"},
 		{Code: "uncertain", Status: 503, Meaning: "the change may or may not have happened; repeat it with the same nonce", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "outcome uncertain, try again later"},
 		{Code: "storage_full", Status: 503, Meaning: "no room on disk; nothing was kept", SMTPCode: 452, Enhanced: "4.3.1", SMTPText: "insufficient system storage"},
-		{Code: "high_water", Status: 503, Meaning: "too much mail waits; nothing was kept", SMTPCode: 452, Enhanced: "4.3.1", SMTPText: "too much mail waiting, try again later"},
+		{Code: "queue_full", Status: 503, Meaning: "too much mail waits; nothing was kept", SMTPCode: 452, Enhanced: "4.3.1", SMTPText: "too much mail waiting, try again later"},
 		{Code: "shutting_down", Status: 503, Meaning: "the process is stopping; try again soon", SMTPCode: 421, Enhanced: "4.3.2", SMTPText: "shutting down"},
 	}
 }
@@ -85,7 +85,7 @@ func StatusOf(code string) int {
 		return 429
 	case "internal", "corrupt":
 		return 500
-	case "unavailable", "uncertain", "storage_full", "high_water", "shutting_down":
+	case "unavailable", "uncertain", "storage_full", "queue_full", "shutting_down":
 		return 503
 	}
 	return 500

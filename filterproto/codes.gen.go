@@ -74,8 +74,8 @@ const (
 	CodeUncertain = "uncertain"
 	// CodeStorageFull (HTTP 503): no room on disk; nothing was kept.
 	CodeStorageFull = "storage_full"
-	// CodeHighWater (HTTP 503): too much mail waits; nothing was kept.
-	CodeHighWater = "high_water"
+	// CodeQueueFull (HTTP 503): too much mail waits; nothing was kept.
+	CodeQueueFull = "queue_full"
 	// CodeShuttingDown (HTTP 503): the process is stopping; try again soon.
 	CodeShuttingDown = "shutting_down"
 )

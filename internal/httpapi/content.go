@@ -22,10 +22,11 @@ type content struct{ queue.Content }
 
 func (c content) serve(w http.ResponseWriter) error {
 	defer c.Close()
+	size := c.Size()
 	w.Header().Set("Content-Type", "message/rfc822")
-	w.Header().Set("Content-Length", strconv.FormatInt(c.Size(), 10))
+	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	w.WriteHeader(http.StatusOK)
-	if n, err := io.CopyN(w, c, c.Size()); err != nil || n != c.Size() {
+	if _, err := io.CopyN(w, c, size); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	return nil

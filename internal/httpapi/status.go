@@ -24,7 +24,7 @@ func (h handlers) GetReadyz(ctx context.Context, _ api.GetReadyzRequestObject) (
 	if health.Ready {
 		return api.GetReadyz200JSONResponse{Status: "ok"}, nil
 	}
-	e := fail(health.Reason, "new messages are not accepted now")
+	e := fail(health.Reason, "new messages are not accepted now: "+health.Reason)
 	if api.StatusOf(e.Code) != 503 {
 		e.Code = filterproto.CodeUnavailable
 	}
