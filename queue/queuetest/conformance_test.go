@@ -1,0 +1,27 @@
+package queuetest
+
+import (
+	"testing"
+
+	"mtad/queue"
+)
+
+// modelSubject is a Model as the suite wants it; a crash undoes every change
+// that was not synced.
+func modelSubject(*testing.T) *Subject {
+	clock := NewClock()
+	m := NewModel(ModelOptions{Clock: clock, KeepLazy: true})
+	return &Subject{
+		Queue: m, Now: clock.Now, Advance: clock.Advance,
+		Crash: func() queue.Queue {
+			m = m.Crash(m.Lazy())
+			return m
+		},
+	}
+}
+
+func TestModelConforms(t *testing.T) { RunSubject(t, modelSubject) }
+
+func TestModelConformsOnTheSystemClock(t *testing.T) {
+	Run(t, func(*testing.T) queue.Queue { return NewModel() })
+}

@@ -1,0 +1,259 @@
+package queuetest
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"mtad/queue"
+)
+
+// bulk starts a job.
+func (r *rig) bulk(f queue.Filter, a queue.Action) queue.JobID {
+	r.Helper()
+	a.By = "operator:ann"
+	id, err := r.q.Bulk(r.ctx(), f, a)
+	r.must(err)
+	return id
+}
+
+// finished waits for the end of a job.
+func (r *rig) finished(id queue.JobID) queue.JobStatus {
+	r.Helper()
+	var st queue.JobStatus
+	r.eventually("end of "+string(id), func() bool {
+		var err error
+		st, err = r.q.Job(r.ctx(), id)
+		r.must(err)
+		return !st.Finished.IsZero()
+	})
+	return st
+}
+
+var bulkTests = []behaviour{
+	{"a job changes what matches and counts it", nothing, func(r *rig) {
+		for range 30 {
+			r.incoming()
+		}
+		r.commit(queue.CreateOptions{}, "x@other.example")
+		st := r.finished(r.bulk(queue.Filter{NextHop: "example.net"}, queue.Action{Kind: queue.ActionHold, Reason: "look"}))
+		if st.Matched != 30 || st.Changed != 30 || st.Failed != 0 || st.Action.Kind != queue.ActionHold {
+			r.Errorf("job %+v", st)
+		}
+		held := true
+		for _, it := range r.list(queue.Filter{Held: &held}) {
+			if it.Hold.By != "operator:ann" || it.Hold.Reason != "look" {
+				r.Errorf("hold %+v", it.Hold)
+			}
+		}
+		if n := len(r.list(queue.Filter{Held: &held})); n != 30 {
+			r.Errorf("%d held, want 30", n)
+		}
+	}},
+	{"a release takes the holds away", nothing, func(r *rig) {
+		r.commit(queue.CreateOptions{Hold: &queue.Hold{By: "filter:scan", Reason: "quarantine"}}, "b@example.net")
+		r.finished(r.bulk(queue.Filter{Reason: "quarantine"}, queue.Action{Kind: queue.ActionRelease}))
+		r.claimOne(forDelivery)
+	}},
+	{"a flush makes everything due", nothing, func(r *rig) {
+		r.incoming()
+		r.change(r.claimOne(forDelivery).Token, queue.Move{To: queue.Deferred, NextAt: r.now().Add(time.Hour)})
+		r.claimNone(forRetry)
+		r.finished(r.bulk(queue.Filter{}, queue.Action{Kind: queue.ActionFlush}))
+		r.claimOne(forRetry)
+	}},
+	{"a deletion leaves records", nothing, func(r *rig) {
+		id := r.incoming().ID
+		r.finished(r.bulk(queue.Filter{}, queue.Action{Kind: queue.ActionDelete}))
+		r.absent(id)
+		if h := r.history(id); h[0].Outcome == nil || h[0].Outcome.Disposition != queue.Deleted {
+			r.Errorf("history %+v", h)
+		}
+	}},
+	{"a bounce fails what is pending, in every state", nothing, func(r *rig) {
+		want := []queue.ID{r.unfiltered().ID, r.incoming().ID, r.commit(queue.CreateOptions{Hold: &queue.Hold{By: "filter:scan"}}, "b@example.net").ID}
+		r.finished(r.bulk(queue.Filter{}, queue.Action{Kind: queue.ActionBounce, Reason: "550 5.7.0 no"}))
+		claims := r.claim(forDelivery)
+		got := ids(items(claims))
+		slices.SortFunc(got, compareID)
+		if !slices.Equal(got, want) {
+			r.Errorf("to report on: %v, want %v", got, want)
+		}
+		for _, c := range claims {
+			if rc := c.Item.Envelope.Recipients[0]; rc.Status != queue.Failed || rc.LastReply != "550 5.7.0 no" {
+				r.Errorf("recipient %+v", rc)
+			}
+		}
+	}},
+	{"a requeue sends a named chain through the filters, the rest to incoming", nothing, func(r *rig) {
+		scanned := r.unfiltered().ID
+		r.judge(queue.SetHold{Hold: queue.Hold{By: "filter:scan", Reason: "quarantine"}})
+		other := r.deferred().ID
+		r.finished(r.bulk(queue.Filter{}, queue.Action{Kind: queue.ActionRequeue, Stages: map[string]string{"in": "scan"}}))
+		if c := r.claimOne(forScan); c.Item.ID != scanned {
+			r.Errorf("to be filtered again: %s", c.Item.ID)
+		}
+		if c := r.claimOne(forDelivery); c.Item.ID != other {
+			r.Errorf("in incoming: %s", c.Item.ID)
+		}
+	}},
+	{"a leased item is waited for", nothing, func(r *rig) {
+		id := r.incoming().ID
+		c := r.claimOne(forDelivery)
+		job := r.bulk(queue.Filter{}, queue.Action{Kind: queue.ActionHold})
+		if st, err := r.q.Job(r.ctx(), job); err != nil || !st.Finished.IsZero() || st.Changed != 0 {
+			r.Fatalf("job %+v, %v", st, err)
+		}
+		r.change(c.Token, queue.Move{To: queue.Deferred})
+		if st := r.finished(job); st.Changed != 1 || r.get(id).Hold == nil {
+			r.Errorf("job %+v", st)
+		}
+	}},
+	{"an item that finishes meanwhile is no failure", nothing, func(r *rig) {
+		r.incoming()
+		c := r.claimOne(forDelivery)
+		job := r.bulk(queue.Filter{}, queue.Action{Kind: queue.ActionHold})
+		r.change(c.Token, relayed(1)...)
+		if st := r.finished(job); st.Changed != 0 || st.Failed != 0 {
+			r.Errorf("job %+v", st)
+		}
+	}},
+	{"force breaks leases", nothing, func(r *rig) {
+		id := r.incoming().ID
+		c := r.claimOne(forDelivery)
+		r.finished(r.bulk(queue.Filter{}, queue.Action{Kind: queue.ActionDelete, Force: true}))
+		r.absent(id)
+		r.refused(r.tries(c.Token, queue.Move{To: queue.Deferred}), queue.ErrLeaseLost)
+	}},
+	{"what comes later is not touched", nothing, func(r *rig) {
+		r.incoming()
+		c := r.claimOne(forDelivery)
+		job := r.bulk(queue.Filter{}, queue.Action{Kind: queue.ActionHold})
+		later := r.incoming().ID
+		r.must(r.q.Release(r.ctx(), c.Token, 0, false))
+		if st := r.finished(job); st.Matched != 1 || r.get(later).Hold != nil {
+			r.Errorf("job %+v", st)
+		}
+	}},
+	{"a job of no known kind is refused", nothing, func(r *rig) {
+		_, err := r.q.Bulk(r.ctx(), queue.Filter{}, queue.Action{Kind: "explode"})
+		r.refused(err, queue.ErrInvalid)
+	}},
+}
+
+// next reads one event that has to come.
+func (r *rig) next(s queue.EventStream) queue.Event {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.ctx(), patience)
+	defer cancel()
+	e, err := s.Next(ctx)
+	r.must(err)
+	return e
+}
+
+func (r *rig) watch(after queue.Cursor) queue.EventStream {
+	r.Helper()
+	s, err := r.q.Watch(r.ctx(), after)
+	r.must(err)
+	r.Cleanup(func() { s.Close() })
+	return s
+}
+
+// until reads events up to the first of a kind.
+func (r *rig) until(s queue.EventStream, kind queue.EventKind) (all []queue.Event) {
+	r.Helper()
+	for {
+		e := r.next(s)
+		all = append(all, e)
+		if e.Kind == kind {
+			return all
+		}
+	}
+}
+
+var watchTests = []behaviour{
+	{"events tell a message's life in order", nothing, func(r *rig) {
+		s := r.watch("")
+		id := r.unfiltered().ID
+		r.judge(queue.AddVerdict{Verdict: queue.Verdict{Filter: "scan", Disposition: "accept"}})
+		r.change(r.claimOne(forDelivery).Token, relayed(1)...)
+		var kinds []queue.EventKind
+		for _, e := range r.until(s, queue.EventFinished) {
+			if e.ID.Message() != id {
+				r.Errorf("event of %s", e.ID)
+			}
+			kinds = append(kinds, e.Kind)
+		}
+		at := -1
+		for _, k := range []queue.EventKind{queue.EventAccepted, queue.EventFiltered, queue.EventDelivered, queue.EventFinished} {
+			i := slices.Index(kinds, k)
+			if i <= at {
+				r.Errorf("events %v: %s is missing or too early", kinds, k)
+			}
+			at = i
+		}
+	}},
+	{"a waiting watcher is woken", nothing, func(r *rig) {
+		s := r.watch("")
+		ctx, cancel := context.WithTimeout(r.ctx(), patience)
+		defer cancel()
+		done := make(chan queue.Event, 1)
+		go func() {
+			e, _ := s.Next(ctx)
+			done <- e
+		}()
+		id := r.incoming().ID
+		if e := <-done; e.ID != id || e.Kind != queue.EventAccepted {
+			r.Errorf("event %+v", e)
+		}
+	}},
+	{"a stream is resumed after its cursor", nothing, func(r *rig) {
+		s := r.watch("")
+		r.incoming()
+		first := r.until(s, queue.EventAccepted)
+		second := r.incoming().ID
+		again := r.watch(first[len(first)-1].Cursor)
+		for {
+			if e := r.next(again); e.Kind == queue.EventAccepted && e.ID == second {
+				return
+			}
+		}
+	}},
+	{"a staged message is told of at its commit", nothing, func(r *rig) {
+		s := r.watch("")
+		w := r.stage("b@example.net")
+		r.judge()
+		marker := r.incoming().ID
+		if e := r.next(s); e.ID != marker {
+			r.Fatalf("event %+v of a staged message", e)
+		}
+		_, err := w.Commit(r.ctx())
+		r.must(err)
+		for {
+			if e := r.next(s); e.ID == w.ID() && e.Kind == queue.EventAccepted {
+				return
+			}
+		}
+	}},
+	{"hold and release are told", nothing, func(r *rig) {
+		id := r.incoming().ID
+		s := r.watch("")
+		r.operate(id, queue.SetHold{Hold: queue.Hold{By: "operator:ann", Reason: "look"}})
+		r.operate(id, queue.ReleaseHold{})
+		r.until(s, queue.EventHeld)
+		r.until(s, queue.EventReleased)
+	}},
+	{"a watcher gives up with its context", nothing, func(r *rig) {
+		ctx, cancel := context.WithCancel(r.ctx())
+		s := r.watch("")
+		cancel()
+		_, err := s.Next(ctx)
+		r.refused(err, context.Canceled)
+	}},
+	{"a cursor that never was is refused", nothing, func(r *rig) {
+		for _, c := range []queue.Cursor{"x", "99999999999999999999", "\x00\xff"} {
+			_, err := r.q.Watch(r.ctx(), c)
+			r.refused(err, queue.ErrExpired, queue.ErrInvalid)
+		}
+	}},
+}
