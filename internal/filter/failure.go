@@ -61,9 +61,9 @@ func (e *Engine) act(ctx context.Context, filter string, def Definition, c queue
 	if action == Quarantine {
 		return j.hold(ctx, class)
 	}
-	j.verdict, j.marked = failVerdict(filter, class, action), string(action)
+	j.verdict = failVerdict(filter, class, action)
 	if action == AcceptMarked {
-		j.meta = unscanned(c.Item, filter)
+		j.marked, j.meta = string(AcceptMarked), unscanned(c.Item, filter)
 	}
 	_, err := j.run2(ctx)
 	var large *VerdictError

@@ -159,9 +159,8 @@ func (e *Engine) settlePoison(ctx context.Context, filter string, def Definition
 	}
 	action := def.effective(Crash, it)
 	p := e.planner(filter, def, it, "")
-	p.marked = string(action)
 	if action == AcceptMarked {
-		p.meta = unscanned(it, filter)
+		p.marked, p.meta = string(AcceptMarked), unscanned(it, filter)
 	}
 	ops, err := p.ops(ctx, failVerdict(filter, Crash, action))
 	if err != nil {
