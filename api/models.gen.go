@@ -110,7 +110,7 @@ type ClaimResult = filterproto.Result
 type ClaimResults = filterproto.Results
 
 // ClientInfo What is known of the peer; names as in the submission format.
-type ClientInfo = filterproto.Client
+type ClientInfo = filterproto.ClientInfo
 
 // Edit defines model for Edit.
 type Edit = filterproto.Edit

@@ -76,7 +76,7 @@ type Envelope struct {
 	Return      string      `json:"ret,omitempty"`   // FULL, HDRS
 	EnvID       string      `json:"envid,omitempty"` // xtext decoded
 	RequireTLS  bool        `json:"requiretls,omitempty"`
-	Client      Client      `json:"client"`
+	Client      ClientInfo  `json:"client"`
 }
 
 // Recipient is one recipient that is still pending.
@@ -90,9 +90,9 @@ type Recipient struct {
 	NextHop   string   `json:"next_hop,omitempty"`
 }
 
-// Client is what is known of the peer that handed the message in. The names
+// ClientInfo is what is known of the peer that handed the message in. The names
 // are those of the submission format.
-type Client struct {
+type ClientInfo struct {
 	Protocol    string `json:"protocol_name,omitempty"`
 	Helo        string `json:"helo_name,omitempty"`
 	Name        string `json:"client_name,omitempty"`

@@ -39,7 +39,7 @@ func TestClaimTellsEnvelopeClientAndTrace(t *testing.T) {
 	if e.ReversePath != "a@example.org" || len(e.Recipients) != 2 || e.Recipients[1].Path != "c@example.net" || e.Recipients[0].Notify[0] != "failure" {
 		t.Errorf("envelope %+v", e)
 	}
-	if e.Client != filterproto.Client(it.Envelope.Client) {
+	if e.Client != filterproto.ClientInfo(it.Envelope.Client) {
 		t.Errorf("client %+v, want %+v", e.Client, it.Envelope.Client)
 	}
 	if c.Inline || c.Content != nil || c.Lease <= 0 {

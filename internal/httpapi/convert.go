@@ -19,7 +19,7 @@ func messageInfo(it queue.Item) filterproto.MessageInfo {
 func filterEnvelope(e queue.Envelope) filterproto.Envelope {
 	out := filterproto.Envelope{
 		ReversePath: e.ReversePath, SMTPUTF8: e.SMTPUTF8, Body: string(e.Body), Return: e.Return,
-		EnvID: e.EnvID, RequireTLS: e.RequireTLS, Client: filterproto.Client(e.Client),
+		EnvID: e.EnvID, RequireTLS: e.RequireTLS, Client: filterproto.ClientInfo(e.Client),
 		Recipients: make([]filterproto.Recipient, 0, len(e.Recipients)),
 	}
 	for _, r := range e.Recipients {
@@ -102,7 +102,7 @@ func messages(items []queue.Item) []api.Message {
 func envelope(e queue.Envelope) api.Envelope {
 	out := api.Envelope{
 		ReversePath: e.ReversePath, Smtputf8: e.SMTPUTF8, Body: string(e.Body), Ret: e.Return,
-		Envid: e.EnvID, Requiretls: e.RequireTLS, Client: filterproto.Client(e.Client),
+		Envid: e.EnvID, Requiretls: e.RequireTLS, Client: filterproto.ClientInfo(e.Client),
 		Recipients: make([]api.Recipient, 0, len(e.Recipients)),
 	}
 	for _, r := range e.Recipients {
