@@ -216,3 +216,7 @@ func (d *door) wantContent(want string) queue.Item {
 func normalize(o *Options, _ *intake.Options) { o.LineEnds = Normalize }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// patient gives early talkers all the time that they need: a test's client
+// speaks at once, or waits for the greeting that comes when it does not.
+func patient(o *Options, _ *intake.Options) { o.Limits.Greeting = 10 * time.Second }

@@ -32,7 +32,7 @@ func (s *session) readProxy() bool {
 	raw, err := readProxyHeader(s.raw)
 	var h *proxyproto.Header
 	if err == nil {
-		h, err = proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(raw), 16))
+		h, err = parseProxyHeader(raw)
 	}
 	if err != nil {
 		s.log.Warn("PROXY header", "listener", s.o.Name, "client_address", s.conv.Client.Address, "err", err)
@@ -49,6 +49,10 @@ func (s *session) readProxy() bool {
 	}
 	s.setPeer(src)
 	return true
+}
+
+func parseProxyHeader(raw []byte) (*proxyproto.Header, error) {
+	return proxyproto.Read(bufio.NewReader(bytes.NewReader(raw)))
 }
 
 // readProxyHeader reads a header, octet by octet where its length is not known,
