@@ -60,7 +60,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	} else {
 		u, err := url.Parse(base)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return nil, fmt.Errorf("filterproto: URL %q: want http://, https:// or unix:", o.URL)
+			return nil, fmt.Errorf("filterproto: URL %q is none of http://HOST, https://HOST and unix:PATH", o.URL)
 		}
 		tr.DialContext = dialer.DialContext
 	}

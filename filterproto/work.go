@@ -1,0 +1,248 @@
+package filterproto
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// handle runs the handler on tasks until there are no more.
+func (r *runner) handle(ctx context.Context) {
+	for t := range r.todo {
+		select {
+		case <-r.stopped:
+			t.release = &release{} // nobody has begun it
+		default:
+			r.judge(ctx, t)
+		}
+		r.handled()
+		r.done <- t
+	}
+}
+
+func (r *runner) judge(ctx context.Context, t *task) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.lost, cancel)()
+	v, err := r.call(ctx, t.m)
+	var p *panicked
+	switch {
+	case errors.As(err, &p):
+		r.log.Error("handler panicked", "queue_id", t.m.ID, "panic", p.value, "stack", p.stack)
+		t.release = &release{delay: r.o.RetryDelay, lost: true}
+	case err != nil:
+		r.log.Warn("handler", "queue_id", t.m.ID, "error", err)
+		t.release = &release{delay: r.o.RetryDelay}
+	default:
+		t.entry = VerdictEntry{Token: t.m.Token, Nonce: rand.Text(), Verdict: v}
+	}
+}
+
+type panicked struct {
+	value any
+	stack string
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+func (r *runner) call(ctx context.Context, m *Message) (v Verdict, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicked{p, string(debug.Stack())}
+		}
+	}()
+	return r.h(ctx, m)
+}
+
+// send ends tasks, as many in one request as are there.
+func (r *runner) send(ctx context.Context) {
+	for {
+		t, ok := <-r.done
+		if !ok {
+			return
+		}
+		batch := []*task{t}
+	more:
+		for len(batch) < r.o.Batch {
+			select {
+			case t, ok := <-r.done:
+				if !ok {
+					break more
+				}
+				batch = append(batch, t)
+			default:
+				break more
+			}
+		}
+		r.finish(ctx, batch)
+	}
+}
+
+func (r *runner) finish(ctx context.Context, batch []*task) {
+	var verdicts []*task
+	back := make(map[release][]*task)
+	for _, t := range batch {
+		if t.release != nil {
+			back[*t.release] = append(back[*t.release], t)
+		} else {
+			verdicts = append(verdicts, t)
+		}
+	}
+	for _, t := range r.sendVerdicts(ctx, verdicts) {
+		again := release{delay: r.o.RetryDelay}
+		back[again] = append(back[again], t)
+	}
+	for how, tasks := range back {
+		r.sendRelease(ctx, how, tasks)
+	}
+	for _, t := range batch {
+		r.end(t)
+	}
+}
+
+// sendVerdicts sends verdicts until each is taken, refused, or its lease is gone.
+// It returns those that were refused as they are: their messages are given back.
+func (r *runner) sendVerdicts(ctx context.Context, tasks []*task) (refused []*task) {
+	pause := backoff{min: 50 * time.Millisecond, max: 5 * time.Second}
+	for len(tasks) > 0 && ctx.Err() == nil {
+		entries := make([]VerdictEntry, len(tasks))
+		for i, t := range tasks {
+			entries[i] = t.entry
+		}
+		results, err := r.o.Client.Verdicts(ctx, entries)
+		if err != nil {
+			if permanent(err) && len(tasks) == 1 {
+				r.log.Error("verdict refused", "queue_id", tasks[0].m.ID, "error", err)
+				return append(refused, tasks[0])
+			}
+			if permanent(err) { // one of them spoils the request: each by itself
+				for _, t := range tasks {
+					refused = append(refused, r.sendVerdicts(ctx, []*task{t})...)
+				}
+				return refused
+			}
+			r.log.Warn("verdicts", "error", err)
+			pause.wait(ctx, err)
+			tasks = r.alive(tasks)
+			continue
+		}
+		var again []*task
+		var last error
+		for i, res := range results {
+			t := tasks[i]
+			switch {
+			case res.OK:
+			case res.Error == nil || retryable(res.Error.Code):
+				again, last = append(again, t), orNil(res.Error)
+			case res.Error.Code == CodeLeaseLost:
+				r.log.Warn("verdict too late", "queue_id", t.m.ID)
+			default:
+				r.log.Error("verdict refused", "queue_id", t.m.ID, "error", res.Error)
+				refused = append(refused, t)
+			}
+		}
+		if tasks = r.alive(again); len(tasks) > 0 {
+			pause.wait(ctx, last)
+		}
+	}
+	return refused
+}
+
+func orNil(e *Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
+// retryable reports whether the same request may succeed later.
+func retryable(code string) bool {
+	switch code {
+	case CodeInternal, CodeUnavailable, CodeUncertain, CodeStorageFull, CodeQueueFull, CodeShuttingDown, CodeConflict:
+		return true
+	}
+	return false
+}
+
+// alive drops tasks whose lease has run out.
+func (r *runner) alive(tasks []*task) []*task {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	var out []*task
+	for _, t := range tasks {
+		if t.lost.Err() == nil && now.Before(t.until) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// sendRelease gives messages back, once: if it does not work, the leases run out.
+func (r *runner) sendRelease(ctx context.Context, how release, tasks []*task) {
+	var tokens []string
+	for _, t := range tasks {
+		tokens = append(tokens, t.m.Token)
+	}
+	if _, err := r.o.Client.Release(ctx, tokens, how.delay, how.lost); err != nil {
+		r.log.Warn("release", "error", err)
+	}
+}
+
+// renew keeps the leases of all tasks alive.
+func (r *runner) renew(ctx context.Context) {
+	tick := time.NewTicker(min(max(r.o.Lease/12, 10*time.Millisecond), time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if tokens := r.due(time.Now()); len(tokens) > 0 {
+			r.renewed(ctx, tokens)
+		}
+	}
+}
+
+// due are the tokens whose lease is past its first third. A task whose lease has
+// run out is told so.
+func (r *runner) due(now time.Time) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var tokens []string
+	for token, t := range r.leases {
+		left := t.until.Sub(now)
+		switch {
+		case left <= 0:
+			t.cancel()
+		case left < t.lease*2/3 && len(tokens) < MaxBatch:
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
+}
+
+func (r *runner) renewed(ctx context.Context, tokens []string) {
+	asked := time.Now() // the lease runs from some time after this
+	results, err := r.o.Client.Renew(ctx, tokens, r.o.Lease)
+	if err != nil {
+		r.log.Warn("renew", "error", err)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, res := range results {
+		t := r.leases[tokens[i]]
+		switch {
+		case t == nil:
+		case res.OK:
+			t.until = asked.Add(min(t.lease, r.o.Lease))
+		case res.Error != nil && res.Error.Code == CodeLeaseLost:
+			t.cancel()
+		}
+	}
+}
