@@ -29,6 +29,7 @@ type stand struct {
 	answer func(ctx context.Context, path string) deliver.Result
 	tries  []string // "path" of each attempt, in order
 	times  []time.Time
+	dsnIDs map[queue.ID]bool // reports that were tried
 
 	stopped chan struct{}
 	cancel  context.CancelFunc
@@ -54,7 +55,7 @@ func permanent(context.Context, string) deliver.Result {
 }
 
 func newStand(t *testing.T, o Options) *stand {
-	s := &stand{t: t, q: queuetest.NewModel(), o: o}
+	s := &stand{t: t, q: queuetest.NewModel(), o: o, dsnIDs: map[queue.ID]bool{}}
 	if o.Queue != nil {
 		s.q = o.Queue
 	}
@@ -92,6 +93,9 @@ func (s *stand) Deliver(ctx context.Context, j deliver.Job) []deliver.Result {
 		s.mu.Lock()
 		s.tries = append(s.tries, path)
 		s.times = append(s.times, time.Now())
+		if j.Item.Origin == queue.OriginDSN {
+			s.dsnIDs[j.Item.ID] = true
+		}
 		answer := s.answer
 		s.mu.Unlock()
 		r := relayed(ctx, path)
