@@ -18,6 +18,9 @@ func (s *session) logMessage(res *intake.Result, size int64, err error) {
 	if err != nil {
 		level = slog.LevelWarn
 	}
+	if !s.log.Enabled(s.ctx, level) {
+		return
+	}
 	s.log.LogAttrs(context.Background(), level, text,
 		slog.String("queue_id", string(res.ID)),
 		slog.String("listener", s.o.Name),
