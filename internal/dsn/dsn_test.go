@@ -268,7 +268,8 @@ func TestStatusFollowsKindAndLastReply(t *testing.T) {
 		reply, want string
 	}{
 		{Failed, "550 5.1.1 no", "5.1.1"},
-		{Failed, "550-5.1.1 no", "5.1.1"},
+		{Failed, "5.7.1 no", "5.7.1"},
+		{Failed, "4.2.2 full", "4.4.7"},
 		{Failed, "550 no", "5.0.0"},
 		{Failed, "", "5.0.0"},
 		{Failed, "450 4.2.1 busy", "4.4.7"},

@@ -167,7 +167,7 @@ func (m *message) recipientFields(w *bytes.Buffer, rc *queue.Recipient) {
 	}
 	if rc.LastReply != "" {
 		typ := "x-mtad; "
-		if code, _ := splitReply(rc.LastReply); code != "" && rc.LastRemote != "" {
+		if code, _ := splitReply(rc.LastReply); code != 0 && rc.LastRemote != "" {
 			typ = "smtp; "
 		}
 		field(w, m.utf8, "Diagnostic-Code", typ+rc.LastReply)

@@ -3,6 +3,7 @@ package dsn
 import (
 	"strings"
 
+	"mtad/internal/smtp"
 	"mtad/queue"
 )
 
@@ -28,7 +29,7 @@ func status(k Kind, lastReply string) string {
 	switch k {
 	case Failed:
 		class, fallback = '5', "5.0.0"
-		if code != "" && code[0] == '4' || code == "" && strings.HasPrefix(enhanced, "4.") {
+		if code/100 == 4 || code == 0 && strings.HasPrefix(enhanced, "4.") {
 			return "4.4.7"
 		}
 	case Delayed:
@@ -40,42 +41,12 @@ func status(k Kind, lastReply string) string {
 	return fallback
 }
 
-// splitReply finds reply code and enhanced status code at the start of a reply;
-// either is "" when absent.
-func splitReply(s string) (code, enhanced string) {
-	first, rest, _ := strings.Cut(s, " ")
-	if len(first) > 3 && first[3] == '-' {
-		first, rest = first[:3], s[4:]
+// splitReply finds reply code (0 when absent) and enhanced status code at the
+// start of a reply.
+func splitReply(s string) (code int, enhanced string) {
+	if r, ok := smtp.Parse(s); ok {
+		return r.Code, r.Enhanced
 	}
-	if len(first) == 3 && '2' <= first[0] && first[0] <= '5' && digits(first) {
-		code = first
-		first, _, _ = strings.Cut(rest, " ")
-	}
-	if isEnhanced(first) {
-		enhanced = first
-	}
-	return code, enhanced
-}
-
-// isEnhanced matches status-code of RFC 3463 §2: class "." subject "." detail.
-func isEnhanced(s string) bool {
-	parts := strings.Split(s, ".")
-	if len(s) > 9 || len(parts) != 3 || !strings.Contains("245", parts[0]) || len(parts[0]) != 1 {
-		return false
-	}
-	for _, p := range parts[1:] {
-		if len(p) < 1 || len(p) > 3 || !digits(p) || len(p) > 1 && p[0] == '0' {
-			return false
-		}
-	}
-	return true
-}
-
-func digits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
+	enhanced, _ = smtp.CutEnhanced(s)
+	return 0, enhanced
 }

@@ -28,6 +28,7 @@ type core struct {
 type job struct {
 	work  // the manager's part
 	class class
+	eager bool // an operator wants it tried now: a dead destination gets its probe
 	dest  *destination
 	next  *job
 }
@@ -71,6 +72,9 @@ func (c *core) destination(p place) *destination {
 // add puts a claimed job into the active set.
 func (c *core) add(j *job, p place, now time.Time) {
 	d := c.destination(p)
+	if j.eager && d.dead(now) {
+		d.deadUntil = now
+	}
 	j.dest = d
 	d.waiting[j.class].push(j)
 	d.held[j.class]++

@@ -23,6 +23,7 @@ var rewrite = flag.Bool("rewrite", false, "write what happens into testdata/*.hi
 //
 //	options KEY=VALUE ...          a new core; durations and numbers
 //	add CLASS TRANSPORT/HOP ID ... claimed items join the active set
+//	                               (CLASS! for items an operator flushed)
 //	order CLASS                    what would be claimed
 //	next [WORKER]                  a worker takes a job; it stays where it was
 //	done ID SIGNAL [REPLY]         a job ends: good, bad or silent
@@ -90,7 +91,8 @@ func (h *history) run(t *testing.T, f []string) string {
 	case "add":
 		transport, hop, _ := strings.Cut(f[2], "/")
 		for _, id := range f[3:] {
-			j := &job{class: class(slices.Index(classNames[:], f[1]))}
+			j := &job{class: class(slices.Index(classNames[:], strings.TrimSuffix(f[1], "!")))}
+			j.eager = strings.HasSuffix(f[1], "!")
 			j.Item.ID = queue.ID(id)
 			h.jobs[id] = j
 			h.c.add(j, place{transport, hop}, h.now)

@@ -396,23 +396,28 @@ func TestRoutesThatNeverSettleEndInAnAttempt(t *testing.T) {
 	})
 }
 
-func TestAConnectionLostMidwayIsTheDestinationsFault(t *testing.T) {
+func TestOnlyALostSessionIsTheDestinationsFault(t *testing.T) {
+	closing := smtp.Reply{Code: 421, Enhanced: "4.3.2", Text: "closing"}
 	cases := []struct {
-		reply smtp.Reply
-		want  signal
+		reply  smtp.Reply
+		remote string
+		want   signal
 	}{
-		{refused, bad},
-		{smtp.Reply{Code: 421, Enhanced: "4.3.2", Text: "closing"}, bad},
-		{busy, good},
-		{smtp.Reply{Code: 451, Enhanced: "4.7.1", Text: "greylisted"}, good},
+		{refused, "", bad},
+		{smtp.Reply{Code: 451, Enhanced: "4.7.4", Text: "TLS is required but was not offered"}, "", bad},
+		{closing, "mx.example.net", bad},
+		{smtp.Reply{Code: 450, Enhanced: "4.3.2", Text: "later"}, "mx.example.net", bad},
+		{busy, "mx.example.net", good},
+		{smtp.Reply{Code: 451, Enhanced: "4.7.1", Text: "greylisted"}, "mx.example.net", good},
+		{smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "content could not be read"}, "", silent},
+		{noTransport, "", silent},
 	}
 	for _, c := range cases {
-		n := judge([]deliver.Result{{Status: queue.Pending, Reply: c.reply}, {Status: queue.Pending, Reply: c.reply}})
-		if n.signal != c.want {
+		r := deliver.Result{Status: queue.Pending, Reply: c.reply, Remote: c.remote}
+		if n := judge([]deliver.Result{r, r}); n.signal != c.want {
 			t.Errorf("%v: got %v, want %v", c.reply, n.signal, c.want)
 		}
-		n = judge([]deliver.Result{{Status: queue.Pending, Reply: c.reply}, {Status: queue.Relayed, Reply: ok}})
-		if n.signal != good {
+		if n := judge([]deliver.Result{r, {Status: queue.Relayed, Reply: ok}}); n.signal != good {
 			t.Errorf("%v beside a success: got %v, want good", c.reply, n.signal)
 		}
 	}

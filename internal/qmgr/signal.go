@@ -8,27 +8,37 @@ import (
 	"mtad/queue"
 )
 
-// judge says what the results of an attempt mean for the destination. Any
-// recipient that got an answer of its own proves a session; a failure of the
-// connection is one that all recipients share.
+// judge says what the results of an attempt mean for the destination. A
+// recipient that got an answer of its own proves a session; without one, a
+// session that did not come about or broke is one that all recipients share.
+// Trouble of our own says nothing.
 func judge(results []deliver.Result) news {
-	if len(results) == 0 {
-		return news{}
-	}
+	var n news
 	for _, r := range results {
-		if r.Status != queue.Pending || !sessionLost(r.Reply) {
+		switch {
+		case r.Status != queue.Pending:
+			return news{signal: good}
+		case r.Remote == "" && !unreachable(r.Reply):
+		case sessionLost(r.Reply):
+			n = news{signal: bad, reply: r.Reply.String(), remote: r.Remote}
+		default:
 			return news{signal: good}
 		}
 	}
-	r := results[0]
-	return news{signal: bad, reply: r.Reply.String(), remote: r.Remote}
+	return n
 }
 
-// sessionLost says that a transient reply stands for a session that did not come
-// about or broke: 421, or an enhanced status code of network and routing
-// (RFC 3463 §3.5), or one of the system (§3.4) rather than of the mailbox.
+// unreachable is the kind of reply that stands for a next hop from which none
+// came: network and routing, protocol, TLS (RFC 3463 §3.5, §3.6, §3.8).
+func unreachable(r smtp.Reply) bool {
+	return strings.HasPrefix(r.Enhanced, "4.4.") || strings.HasPrefix(r.Enhanced, "4.5.") ||
+		r.Enhanced == "4.7.4" || r.Enhanced == "4.7.5"
+}
+
+// sessionLost says that a transient reply is about the session rather than a
+// recipient: 421, "system not accepting messages", or no reply.
 func sessionLost(r smtp.Reply) bool {
-	return r.Code == 421 || strings.HasPrefix(r.Enhanced, "4.4.") && r.Enhanced != "4.4.7"
+	return r.Code == 421 || r.Enhanced == "4.3.2" || unreachable(r)
 }
 
 // told says that a success is reported by somebody else, if at all.
