@@ -44,15 +44,18 @@ func (c *Conn) hello() *Error {
 		verb = "LHLO "
 	}
 	c.ext = Extensions{}
+	esmtp := true
 	r, err := c.command(verb+c.o.Hostname, c.o.Timeouts.Command)
 	if err == nil && r.Permanent() && !c.o.LMTP && c.tls == nil {
 		r, err = c.command("HELO "+c.o.Hostname, c.o.Timeouts.Command)
-		r.Text = ""
+		esmtp = false
 	}
 	if err != nil || r.Code/100 != 2 {
 		return failed(StageHello, r, err)
 	}
-	c.ext = parseExtensions(r)
+	if esmtp {
+		c.ext = parseExtensions(r)
+	}
 	return nil
 }
 

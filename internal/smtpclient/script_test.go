@@ -52,8 +52,6 @@ func (p *peer) data() string {
 	}
 }
 
-func (p *peer) close() { _ = p.conn.Close() }
-
 // script runs play as the server, once for each connection.
 func script(t *testing.T, play ...func(p *peer)) (address string) {
 	t.Helper()
