@@ -280,9 +280,13 @@ func crashUnderLoad(r *rig) {
 	for range 4 {
 		<-done
 	}
+	lost := 0
 	for _, id := range before {
 		if _, err := r.q.Get(r.ctx(), id); err != nil {
-			r.Errorf("%s: %v", id, err)
+			lost++
 		}
+	}
+	if lost > 0 {
+		r.Errorf("%d of %d messages lost", lost, len(before))
 	}
 }
