@@ -181,6 +181,7 @@ const (
 	TLSNone          = "none"
 	TLSOpportunistic = "opportunistic"
 	TLSRequired      = "required"
+	TLSVerified      = "verified"
 )
 
 // API is the HTTP interface.

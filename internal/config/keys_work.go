@@ -22,7 +22,7 @@ func deliveryKeys() []Key {
 		{Path: "delivery.lifetime", Default: "5d", Min: "1m", Max: "100d", Doc: "A message that could not be delivered for this long goes back to its sender."},
 		{Path: "delivery.bounce_lifetime", Default: "5d", Min: "1m", Max: "100d", Doc: "The same for messages with the null reverse-path."},
 		{Path: "delivery.delay_warning", Default: "4h", Min: "0", Max: "100d", Doc: "Age at which the sender is told of a delay, once. 0: never, unless NOTIFY=DELAY asks for it."},
-		{Path: "delivery.tls", Default: TLSOpportunistic, Enum: []string{TLSNone, TLSOpportunistic, TLSRequired}, Doc: "STARTTLS towards next hops: never, when offered (unverified), or required with a valid certificate."},
+		{Path: "delivery.tls", Default: TLSOpportunistic, Enum: []string{TLSNone, TLSOpportunistic, TLSRequired, TLSVerified}, Doc: "STARTTLS towards next hops: never; when offered; `required`, with any certificate; or `verified`, with a valid one for the name of the next hop."},
 		{Path: "delivery.addresses", Default: "ipv6-first", Enum: []string{"ipv6-first", "ipv4-first", "ipv4", "ipv6"}, Doc: "Which addresses of next hops are used, and which of them first."},
 		{Path: "delivery.port", Default: "25", Min: "1", Max: "65535", Doc: "Port of next hops found by MX."},
 		{Path: "delivery.dns_servers", Is: "address", Doc: "DNS servers, as address and port. Default: those of `/etc/resolv.conf`."},

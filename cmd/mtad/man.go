@@ -1,0 +1,16 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// manCommand writes the manual page docs/man/mtad.8.
+func manCommand() *cobra.Command {
+	c := documentCommand("man", "Print the manual page", func(w io.Writer) error {
+		return manual(w, rootCommand())
+	})
+	c.Hidden = true
+	return c
+}
