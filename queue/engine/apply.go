@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mtad/queue"
@@ -67,10 +69,15 @@ func (t *txn) run() error {
 	if err != nil {
 		return t.maybeRepeated(err)
 	}
+	if t.x.Nonce != "" && old.nonce == nonceName(t.x) {
+		if t.maybeRepeated(queue.ErrConflict) == nil {
+			return nil
+		}
+	}
 	main := &draft{t: t, r: old.draft(), state: t.e.stateOf(old, t.lease)}
 	main.r.rev = t.e.revs.Add(1)
 	if t.x.Nonce != "" {
-		main.r.nonce, main.r.nonceAt = t.x.Nonce, t.o.b.now
+		main.r.nonce, main.r.nonceAt = nonceName(t.x), t.o.b.now
 	}
 	t.items = append(t.items, main)
 	if err := main.apply(t.x.Ops); err != nil {
@@ -164,6 +171,9 @@ func (t *txn) conclude(old *rec) error {
 // themselves are made claimable by the batch.
 func (e *Engine) afterLease(l *lease) {
 	e.dropUploads(l)
+	if m := e.staged[l.key.msg]; m != nil && l.staged {
+		m.requeue(e, l.key)
+	}
 	e.wakeLimited1()
 	e.jobs.leaseEnded()
 }
@@ -291,23 +301,39 @@ func (t *txn) repeated() (bool, error) {
 	return true, nil
 }
 
-// maybeRepeated finds a Txn by ID that took effect before a restart.
+// maybeRepeated finds a Txn that took effect before a restart: the items that it
+// left or made remember its nonce until their next change that has one.
 func (t *txn) maybeRepeated(err error) error {
-	if t.x.Nonce == "" || t.x.ID == "" || !isAny(err, queue.ErrConflict, queue.ErrNotFound) {
+	if t.x.Nonce == "" || !isAny(err, queue.ErrConflict, queue.ErrNotFound, queue.ErrLeaseLost) {
 		return err
 	}
 	k, ok := parseKey(t.x.ID)
+	if t.x.Token != "" {
+		k, ok = tokenKey(t.x.Token)
+	}
 	if !ok {
 		return err
 	}
-	r, rerr := t.o.load(k)
-	if rerr != nil {
-		r, rerr = t.e.readHistory(t.e.log, k)
+	name := nonceName(t.x)
+	for _, space := range [...]byte{kRecord, kHistory} {
+		rs, rerr := t.e.readMessage(t.e.log, space, k.msg)
+		if rerr != nil {
+			return rerr
+		}
+		for _, r := range rs {
+			if r.nonce == name && t.o.b.now.Sub(r.nonceAt) <= nonceTime {
+				t.answer = append(t.answer, t.e.show(r, t.e.leases.byKey[r.key()]))
+			}
+		}
 	}
-	if rerr != nil || r.nonce != t.x.Nonce || t.o.b.now.Sub(r.nonceAt) > nonceTime {
+	if len(t.answer) == 0 {
 		return err
 	}
-	t.answer = []queue.Item{t.e.show(r, t.e.leases.byKey[k])}
+	slices.SortStableFunc(t.answer, func(a, b queue.Item) int { return cmp.Compare(a.ID.Part(), b.ID.Part()) })
+	if i := slices.IndexFunc(t.answer, func(it queue.Item) bool { return it.ID == k.id() }); i > 0 {
+		first := t.answer[i]
+		t.answer = slices.Insert(slices.Delete(t.answer, i, i+1), 0, first)
+	}
 	return nil
 }
 

@@ -318,5 +318,13 @@ func (o *op) set(old, r *rec) {
 }
 
 func (o *op) event(kind queue.EventKind, r *rec, recipient, text string) {
+	if r.Staged {
+		if m := o.b.e.staged[r.key().msg]; m != nil { // told at the commit
+			o.after = append(o.after, func() {
+				m.untold = append(m.untold, queue.Event{At: o.b.now, Kind: kind, ID: r.ID, State: r.State, Recipient: recipient, Text: text})
+			})
+		}
+		return
+	}
 	o.events = append(o.events, queue.Event{At: o.b.now, Kind: kind, ID: r.ID, State: r.State, Recipient: recipient, Text: text})
 }

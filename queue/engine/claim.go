@@ -143,15 +143,16 @@ func (e *Engine) fillRings(p *pick) error {
 			if err != nil {
 				return err
 			}
-			if took {
-				idle = 0
-			} else {
-				idle++
-			}
 			if r.head == h {
 				r.head = h.next
 			}
 			l.arrange(h)
+			switch {
+			case took:
+				idle = 0
+			case h.ring == r: // one that left does not count: there are fewer to ask
+				idle++
+			}
 		}
 		if i < len(l.rings) && l.rings[i] == r {
 			i++
@@ -238,7 +239,7 @@ func (p *pick) fits(r *rec) bool {
 
 // grant makes the lease.
 func (e *Engine) grant(p *pick, r *rec, staged bool) {
-	l := &lease{token: newToken(), key: r.key(), r: r, rev: r.rev, from: p.s.From, holder: p.s.Holder,
+	l := &lease{token: newToken(r.key()), key: r.key(), r: r, rev: r.rev, from: p.s.From, holder: p.s.Holder,
 		since: p.now, until: p.now.Add(p.s.Lease), stage: r.Stage, staged: staged}
 	e.leases.add(l)
 	p.out = append(p.out, queue.Claim{Item: e.show(r, l), Token: l.token, For: p.s.Lease})

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"mtad/queue"
 	"mtad/queue/engine"
@@ -35,16 +36,22 @@ func crashed(fs *vfs.MemFS, seed uint64) *vfs.MemFS {
 func TestConformance(t *testing.T) {
 	queuetest.RunSubject(t, func(t *testing.T) *queuetest.Subject {
 		fs := vfs.NewCrashableMem()
-		q := openOn(t, fs, engine.Options{})
+		clock := queuetest.NewClock()
+		q := openOn(t, fs, engine.Options{Now: clock.Now})
 		seed := uint64(0)
 		return &queuetest.Subject{
 			Queue: q,
+			Now:   clock.Now,
+			Advance: func(d time.Duration) {
+				clock.Advance(d)
+				q.Settle()
+			},
 			Crash: func() queue.Queue {
 				seed++
 				next := crashed(fs, seed)
 				_ = q.Close()
 				fs = next
-				q = openOn(t, fs, engine.Options{})
+				q = openOn(t, fs, engine.Options{Now: clock.Now})
 				return q
 			},
 		}

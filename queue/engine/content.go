@@ -61,7 +61,7 @@ func (s *splicer) add(p *queue.Piece) error {
 
 // span checks that a range lies within size and returns its length.
 func span(offset, length, size int64) (int64, error) {
-	if length < 0 {
+	if length == -1 {
 		length = size - offset
 	}
 	if offset < 0 || offset > size || length < 0 || length > size-offset {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 
 	"mtad/queue"
@@ -82,6 +83,10 @@ func (e *Engine) recount() error {
 		}
 		defer it.Close()
 		for it.Next() {
+			if space == kEvents && len(it.Key()) == 9 {
+				e.tot.seq = binary.BigEndian.Uint64(it.Key()[1:])
+				continue
+			}
 			f(tailKey(it.Key()), it.Value())
 		}
 		return it.Err()
@@ -99,7 +104,7 @@ func (e *Engine) recount() error {
 		err = each(kDamaged, func(key, []byte) { e.tot.damaged++ })
 	}
 	if err == nil {
-		err = each(kEvents, func(key, []byte) {})
+		err = each(kEvents, func(k key, _ []byte) {})
 	}
 	return err
 }

@@ -3,7 +3,9 @@ package engine
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,8 +48,18 @@ func (s *idSource) bump(newest time.Time) {
 	}
 }
 
-// newToken makes a token that cannot be guessed.
-func newToken() queue.Token { return queue.Token(rand.Text()) }
+// newToken makes a token that cannot be guessed. It carries the item, so that a
+// change that took effect before a crash can be recognised when it is repeated.
+func newToken(k key) queue.Token {
+	return queue.Token(rand.Text() + "." + hex.EncodeToString(appendKey(nil, k)))
+}
+
+// tokenKey is the item that a token was made for; it proves nothing.
+func tokenKey(t queue.Token) (key, bool) {
+	_, s, ok := strings.Cut(string(t), ".")
+	b, err := hex.DecodeString(s)
+	return tailKey(b), ok && err == nil && len(b) == 12
+}
 
 // newBlobID draws a number that the message does not use.
 func newBlobID(used []blob) queue.BlobID {

@@ -80,24 +80,11 @@ func (e *Engine) History(_ context.Context, message queue.ID) ([]queue.Item, err
 	defer snap.Close()
 	var rs []*rec
 	for _, space := range [...]byte{kRecord, kHistory} {
-		prefix := messageKey(nil, space, k.msg)
-		it, err := snap.Range(prefix, after(prefix))
+		parts, err := e.readMessage(snap, space, k.msg)
 		if err != nil {
-			return nil, unavailable("history", err)
+			return nil, err
 		}
-		for it.Next() {
-			r, err := decodeRecord(it.Value())
-			if err != nil {
-				e.slog.Warn("record cannot be read", "id", tailKey(it.Key()).id(), "error", err)
-				continue
-			}
-			rs = append(rs, r)
-		}
-		err = it.Err()
-		_ = it.Close()
-		if err != nil {
-			return nil, unavailable("history", err)
-		}
+		rs = append(rs, parts...)
 	}
 	if len(rs) == 0 {
 		return nil, queue.ErrNotFound
@@ -114,6 +101,26 @@ func (e *Engine) History(_ context.Context, message queue.ID) ([]queue.Item, err
 		items = append(items, e.show(r, l))
 	}
 	return items, nil
+}
+
+// readMessage reads the parts of a message that are in one space.
+func (e *Engine) readMessage(from Reader, space byte, msg uint64) ([]*rec, error) {
+	prefix := messageKey(nil, space, msg)
+	it, err := from.Range(prefix, after(prefix))
+	if err != nil {
+		return nil, unavailable("history", err)
+	}
+	defer it.Close()
+	var rs []*rec
+	for it.Next() {
+		r, err := decodeRecord(it.Value())
+		if err != nil {
+			e.slog.Warn("record cannot be read", "id", tailKey(it.Key()).id(), "error", err)
+			continue
+		}
+		rs = append(rs, r)
+	}
+	return rs, unavailable("history", it.Err())
 }
 
 // snapshot is a view of what is durable.

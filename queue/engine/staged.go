@@ -14,7 +14,8 @@ type stagedMessage struct {
 	items   map[key]*rec // its parts, the finished ones too
 	parts   uint32       // highest part number
 	changed chan struct{}
-	dead    bool // the log failed, or the queue was closed
+	untold  []queue.Event // what happened so far, to be told at the commit
+	dead    bool          // the log failed, or the queue was closed
 }
 
 // notify wakes who waits for the items to change.
@@ -179,9 +180,11 @@ func (w *writer) commitStaged(ctx context.Context) (it queue.Item, err error) {
 			} else if first < 0 {
 				first = i
 			}
-			w.beginLife(o, r)
+			addStep(r, queue.Step{At: o.b.now, Kind: queue.EventAccepted})
 			o.set(nil, r)
 		}
+		o.event(queue.EventAccepted, rs[0], "", "")
+		o.events = append(o.events, m.untold...)
 		w.group(o, g, len(rs) > 1)
 		if first < 0 {
 			first = 0
@@ -195,16 +198,6 @@ func (w *writer) commitStaged(ctx context.Context) (it queue.Item, err error) {
 		return queue.Item{}, err
 	}
 	return it, nil
-}
-
-// beginLife adds to a staged item what it could not have before.
-func (w *writer) beginLife(o *op, r *rec) {
-	step := queue.Step{At: o.b.now, Kind: queue.EventAccepted}
-	addStep(r, step)
-	o.event(queue.EventAccepted, r, "", "")
-	if r.Outcome != nil {
-		o.event(queue.EventFinished, r, "", r.Outcome.Disposition.String())
-	}
 }
 
 // group writes the count of parts, takes the marks off, and drops content that

@@ -50,7 +50,7 @@ func (l *Log) openGeneration() (g *generation, err error) {
 			g.fs.shut()
 		}
 	}()
-	if err := g.fs.MkdirAll(l.dir, 0o700); err != nil {
+	if err := makeDir(g.fs, l.dir); err != nil {
 		return nil, err
 	}
 	g.cache = pebble.NewCache(l.o.CacheSize)
@@ -160,6 +160,7 @@ func (g *generation) last() bool {
 	}
 	return true
 }
+
 // pebbleLogger turns Fatalf, which pebble calls when it cannot go on, into the
 // end of the generation.
 type pebbleLogger struct {

@@ -86,7 +86,7 @@ var _ engine.Log = (*Log)(nil)
 // log is down until a later attempt works; other errors are returned.
 func Open(dir string, o Options) (*Log, error) {
 	o = o.withDefaults()
-	if err := o.FS.MkdirAll(dir, 0o700); err != nil && !isTransient(err) {
+	if err := makeDir(o.FS, dir); err != nil && !isTransient(err) {
 		return nil, fmt.Errorf("locallog: make %s: %w", dir, err)
 	}
 	lock, err := takeLock(o.FS, dir)
@@ -132,6 +132,39 @@ func (o Options) withDefaults() Options {
 		o.RetryInterval = 500 * time.Millisecond
 	}
 	return o
+}
+
+// makeDir makes dir and what is missing above it, and syncs every directory that
+// got an entry: a directory that a power cut takes away takes the queue with it.
+func makeDir(fs vfs.FS, dir string) error {
+	var missing []string
+	for d := dir; ; d = fs.PathDir(d) {
+		if _, err := fs.Stat(d); err == nil || d == fs.PathDir(d) {
+			break
+		}
+		missing = append(missing, d)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, d := range missing {
+		parent := fs.PathDir(d)
+		f, err := fs.OpenDir(parent)
+		if err != nil {
+			return err
+		}
+		err = f.Sync()
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // takeLock locks the directory for this process. The lock file is ours, not
