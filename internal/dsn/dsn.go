@@ -99,13 +99,21 @@ func New(o Options) *Reporter {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := &Reporter{o: o, made: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "mtad_dsn_total", Help: "Delivery status notifications made, by kind and result.",
-	}, []string{"kind", "result"})}
-	if o.Registry != nil {
-		o.Registry.MustRegister(r.made)
+	return &Reporter{o: o, made: counter(o.Registry)}
+}
+
+// counter is that of the registry, where another Reporter has made it already.
+func counter(reg prometheus.Registerer) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mtad_dsn_total", Help: "Delivery status notifications, by kind and result: made, repeated, error, impossible.",
+	}, []string{"kind", "result"})
+	var there prometheus.AlreadyRegisteredError
+	if reg != nil && errors.As(reg.Register(c), &there) {
+		if old, ok := there.ExistingCollector.(*prometheus.CounterVec); ok {
+			return old
+		}
 	}
-	return r
+	return c
 }
 
 func orDefault[T comparable](v, def T) T {

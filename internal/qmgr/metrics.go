@@ -35,12 +35,15 @@ func newMetrics(m *Manager, r prometheus.Registerer) *metrics {
 	if r == nil {
 		return me
 	}
-	r.MustRegister(byResult, me.latency, me.refused,
+	for _, c := range []prometheus.Collector{byResult, me.latency, me.refused,
 		gauge("mtad_active_items", "Items claimed for delivery.", nil, func() float64 { return float64(m.Active()) }),
 		gauge("mtad_destinations", "Destinations in trouble.", prometheus.Labels{"state": "dead"},
 			func() float64 { dead, _ := m.tally(); return float64(dead) }),
 		gauge("mtad_destinations", "Destinations in trouble.", prometheus.Labels{"state": "throttled"},
-			func() float64 { _, throttled := m.tally(); return float64(throttled) }))
+			func() float64 { _, throttled := m.tally(); return float64(throttled) }),
+	} {
+		_ = r.Register(c) // a second Manager on one registry is not seen
+	}
 	return me
 }
 

@@ -38,8 +38,9 @@ const (
 type Options struct {
 	Queue      queue.Queue
 	Transports map[string]deliver.Transport
-	// Route says where a recipient goes now; asked again at each claim. An error
-	// leaves the stored route. nil: stored routes hold.
+	// Route says where a recipient goes now; asked again at each claim. Without a
+	// transport the stored route holds; one beside an error is the way to fail
+	// (package route). Has to be quick. nil: stored routes hold.
 	Route func(path string) (transport, nextHop string, err error)
 	// Report makes a DSN, durably, and may be repeated (dsn.Reporter.Report).
 	// nil: nobody is told.

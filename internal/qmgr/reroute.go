@@ -29,8 +29,8 @@ func (m *Manager) refresh(j *job) {
 }
 
 func (m *Manager) ask(l *ledger, i int, rc *queue.Recipient) {
-	transport, nextHop, err := m.o.Route(rc.Path)
-	if err != nil || transport == "" {
+	transport, nextHop, _ := m.o.Route(rc.Path)
+	if transport == "" {
 		return
 	}
 	if nextHop == "" {
