@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"mtad/api"
+)
+
+// defaultServer is where mtad listens for its operators unless told otherwise.
+const defaultServer = "unix:/run/mtad/api.sock"
+
+// Bounds of what is read from files and answers.
+const (
+	maxToken  = 4 << 10
+	maxCA     = 1 << 20
+	maxAnswer = 256 << 20 // one JSON answer: a page of 1000 messages is far below
+)
+
+// dial makes a client for the server that flags and environment name. It
+// connects to nothing yet.
+func dial(t *tool) (*api.ClientWithResponses, error) {
+	server := t.server
+	if server == "" {
+		server = t.getenv("MTACTL_SERVER")
+	}
+	if server == "" {
+		server = defaultServer
+	}
+	base, tr, err := t.transport(server)
+	if err != nil {
+		return nil, err
+	}
+	token, err := t.token()
+	if err != nil {
+		return nil, err
+	}
+	hc := &http.Client{
+		Transport: &bounded{next: tr, timeout: t.timeout},
+		// The token is for this server alone.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	opts := []api.ClientOption{api.WithHTTPClient(hc)}
+	if token != "" {
+		opts = append(opts, api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+token)
+			return nil
+		}))
+	}
+	return api.NewClientWithResponses(base, opts...)
+}
+
+func (t *tool) transport(server string) (base string, tr *http.Transport, err error) {
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	tr = &http.Transport{DisableCompression: true, DialContext: dialer.DialContext, ResponseHeaderTimeout: t.timeout}
+	if path, ok := strings.CutPrefix(server, "unix:"); ok {
+		if t.caFile != "" {
+			return "", nil, usage("--ca-file is for https")
+		}
+		tr.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", strings.TrimPrefix(path, "//"))
+		}
+		return "http://localhost", tr, nil
+	}
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return "", nil, usage("--server %q: want unix:/path, http://host:port or https://host:port", server)
+	}
+	if t.caFile != "" {
+		if tr.TLSClientConfig, err = trust(t.caFile); err != nil {
+			return "", nil, err
+		}
+	}
+	return strings.TrimSuffix(server, "/"), tr, nil
+}
+
+func trust(file string) (*tls.Config, error) {
+	pem, err := readFile(file, maxCA)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, usage("%s: no certificate", file)
+	}
+	return &tls.Config{RootCAs: pool}, nil
+}
+
+// token is the bearer token: of the file, or of the environment.
+func (t *tool) token() (string, error) {
+	text := t.getenv("MTACTL_TOKEN")
+	if t.tokenFile != "" {
+		b, err := readFile(t.tokenFile, maxToken)
+		if err != nil {
+			return "", err
+		}
+		text = string(b)
+	}
+	text = strings.TrimSpace(text)
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", usage("the token holds white space or control characters")
+	}
+	return text, nil
+}
+
+func readFile(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	if int64(len(b)) > limit {
+		return nil, usage("%s: more than %d octets", name, limit)
+	}
+	return b, nil
+}
+
+// bounded gives every answer but content a time limit and a bound in octets: a
+// server that is not mtad must not fill the memory.
+type bounded struct {
+	next    http.RoundTripper
+	timeout time.Duration
+}
+
+func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/content") {
+		return b.next.RoundTrip(r)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), b.timeout)
+	res, err := b.next.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	res.Body = &answer{ReadCloser: res.Body, left: maxAnswer, cancel: cancel}
+	return res, nil
+}
+
+type answer struct {
+	io.ReadCloser
+	left   int64
+	cancel context.CancelFunc
+}
+
+func (a *answer) Read(p []byte) (int, error) {
+	if a.left <= 0 {
+		return 0, errors.New("the answer is too large")
+	}
+	n, err := a.ReadCloser.Read(p[:min(int64(len(p)), a.left)])
+	a.left -= int64(n)
+	return n, err
+}
+
+func (a *answer) Close() error {
+	defer a.cancel()
+	return a.ReadCloser.Close()
+}
