@@ -158,7 +158,9 @@ func (p *paced) Read(b []byte) (int, error) {
 	_ = p.rc.SetReadDeadline(time.Now().Add(p.limits.StallTime))
 	n, err := p.ReadCloser.Read(b)
 	p.n += int64(n)
-	if err != nil {
+	if errors.Is(err, io.EOF) {
+		// The connection is now watched for the peer's going away. After any other
+		// error the deadline stays: what is left of the body must not be waited for.
 		_ = p.rc.SetReadDeadline(time.Time{})
 	}
 	return n, err

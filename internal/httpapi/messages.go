@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 
 	"mtad/api"
 	"mtad/filterproto"
@@ -30,6 +31,9 @@ func (h handlers) ListMessages(ctx context.Context, req api.ListMessagesRequestO
 		return nil, failField(filterproto.CodeInvalidParameter, "cursor", "not a cursor")
 	}
 	page, err := h.queue.List(ctx, f, queue.Cursor(p.Cursor), p.Limit)
+	if errors.Is(err, queue.ErrInvalid) && p.Cursor != "" {
+		return nil, failField(filterproto.CodeInvalidParameter, "cursor", "not a cursor of this listing")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,6 @@ type rigOptions struct {
 	filters func(Filters) Filters
 	limits  Limits
 	now     func() time.Time
-	expired bool
 }
 
 const theFilter = "virus"
@@ -225,4 +224,31 @@ func unixClient(path string) *http.Client {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		},
 	}}
+}
+
+// spy tells of calls of the filter engine.
+type spy struct {
+	Filters
+	claim, extend chan struct{}
+}
+
+func (s *spy) on(f Filters) Filters { s.Filters = f; return s }
+
+func tell(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Claim tells before it waits.
+func (s *spy) Claim(ctx context.Context, r filter.ClaimRequest) ([]queue.Claim, error) {
+	tell(s.claim)
+	return s.Filters.Claim(ctx, r)
+}
+
+// Extend tells when it is done.
+func (s *spy) Extend(ctx context.Context, name string, tokens []queue.Token, d time.Duration) []error {
+	defer tell(s.extend)
+	return s.Filters.Extend(ctx, name, tokens, d)
 }

@@ -165,22 +165,21 @@ func TestScannerStopsGracefully(t *testing.T) {
 }
 
 func TestScannerRenewsItsLease(t *testing.T) {
-	r := newRig(t, rigOptions{})
+	spy := &spy{extend: make(chan struct{}, 1)}
+	r := newRig(t, rigOptions{filters: spy.on})
 	it := r.accept(letter, theFilter)
-	renewed := make(chan struct{}, 100)
 	stop := r.scan(filterproto.Options{Lease: 1200 * time.Millisecond}, func(ctx context.Context, m *filterproto.Message) (filterproto.Verdict, error) {
 		first := r.get(it.ID).Lease.Until
-		for r.get(it.ID).Lease.Until.Equal(first) {
-			select {
-			case <-ctx.Done():
-				return filterproto.Verdict{}, ctx.Err()
-			case <-time.After(10 * time.Millisecond):
-			}
+		select {
+		case <-ctx.Done():
+			return filterproto.Verdict{}, ctx.Err()
+		case <-spy.extend:
 		}
-		renewed <- struct{}{}
+		if !r.get(it.ID).Lease.Until.After(first) {
+			return filterproto.Verdict{}, errors.New("not extended")
+		}
 		return filterproto.Verdict{Disposition: filterproto.Accept}, nil
 	})
-	<-renewed
 	r.until("judged", func() bool { return r.get(it.ID).Stage == "spam" })
 	if err := stop(); err != nil {
 		t.Fatal(err)
