@@ -25,8 +25,8 @@ type Message struct {
 // Result is what became of a message.
 type Result struct {
 	ID queue.ID
-	// Items are the parts as they are now; those that a filter ended inline have
-	// their Outcome.
+	// Items are the parts as the filters left them, those that one ended inline with
+	// their Outcome; where no filter ran, what Commit returned.
 	Items []queue.Item
 	// Committed: the message exists, durably, or is known to have existed.
 	Committed bool
