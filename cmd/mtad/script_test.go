@@ -26,8 +26,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
-			e.Setenv("STATE_DIRECTORY", "")
+			e.Setenv("STATE_DIRECTORY", filepath.Join(e.WorkDir, "state", "mtad"))
 			e.Values[daemonsKey{}] = map[string]*daemon{}
 			e.Defer(func() {
 				for _, d := range daemonsOf(e.Values) {
@@ -68,16 +67,11 @@ func daemonCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: daemon NAME ARG...")
 	}
-	self, err := exec.LookPath("mtad")
-	if err != nil {
-		self = filepath.Join(filepath.Dir(ts.Getenv("PATH")), "mtad")
-	}
-	if p, err := lookIn(ts.Getenv("PATH"), "mtad"); err == nil {
-		self = p
-	}
+	self, err := lookIn(ts.Getenv("PATH"), "mtad")
+	ts.Check(err)
 	cmd := exec.Command(self, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = []string{"XDG_STATE_HOME=" + ts.Getenv("XDG_STATE_HOME"), "HOME=" + ts.Getenv("WORK"), "PATH=" + ts.Getenv("PATH")}
+	cmd.Env = []string{"STATE_DIRECTORY=" + ts.Getenv("STATE_DIRECTORY"), "HOME=" + ts.Getenv("WORK"), "PATH=" + ts.Getenv("PATH")}
 	out, err := cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())

@@ -31,7 +31,7 @@ func Run(ctx context.Context, w io.Writer) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	s := &show{printer: &printer{w: w}, dir: dir, token: "mtad_demo-" + rand.Text(), letters: letters()}
-	if s.hop, err = startNextHop("carol@example.net"); err != nil {
+	if s.hop, err = startNextHop("carol@example.net", s.delivering); err != nil {
 		return err
 	}
 	defer s.hop.stop()

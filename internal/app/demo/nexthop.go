@@ -14,6 +14,7 @@ type nextHop struct {
 	addr    string
 	busyFor string
 	arrived chan arrival
+	offered func(to string) // told of each recipient, while the client waits
 	server  *smtp.Server
 	done    chan struct{}
 
@@ -29,12 +30,12 @@ type arrival struct {
 
 const maxMessage = 1 << 20
 
-func startNextHop(busyFor string) (*nextHop, error) {
+func startNextHop(busyFor string, offered func(to string)) (*nextHop, error) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	n := &nextHop{addr: ln.Addr().String(), busyFor: busyFor, busy: true, arrived: make(chan arrival, 100), done: make(chan struct{})}
+	n := &nextHop{addr: ln.Addr().String(), busyFor: busyFor, busy: true, offered: offered, arrived: make(chan arrival, 100), done: make(chan struct{})}
 	n.server = smtp.NewServer(n)
 	n.server.Domain = "nexthop.example"
 	n.server.MaxMessageBytes = maxMessage
@@ -64,6 +65,7 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 }
 
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.hop.offered(to)
 	s.hop.mu.Lock()
 	defer s.hop.mu.Unlock()
 	if to == s.hop.busyFor && s.hop.busy {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,14 +26,14 @@ func (s *show) play(ctx context.Context) error {
 	s.chapter("A scanner starts. It claims over HTTP, reads, and answers with a verdict")
 	scanned := make(chan error, 1)
 	go func() { scanned <- scan(ctx, s.printer, "http://"+s.app.Addr("api").String(), s.token) }()
-	told := make(chan error, 1)
-	go func() { told <- s.tell(ctx, events) }()
+	watched := make(chan error, 1)
+	go func() { watched <- s.tell(ctx, events) }()
 	err = s.collect(ctx, scanned)
 	if err == nil {
 		err = s.settled(ctx)
 	}
 	cancel()
-	err = errors.Join(err, <-told, <-scanned)
+	err = errors.Join(err, <-watched, <-scanned)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (s *show) tell(ctx context.Context, events queue.EventStream) error {
 		if e.Kind == queue.EventAccepted && !s.fresh(e.ID) {
 			continue
 		}
-		s.line("%s  %-9s %s", e.ID, e.Kind, strings.TrimSpace(strings.Join([]string{s.name(e.ID), e.Recipient, e.Text}, "  ")))
+		s.line("%s  %-9s %s", e.ID, e.Kind, told(s.name(e.ID), e.Recipient, e.Text))
 		if e.Kind != queue.EventHeld {
 			continue
 		}
@@ -89,6 +90,22 @@ func (s *show) tell(ctx context.Context, events queue.EventStream) error {
 		if err != nil {
 			return fmt.Errorf("release %s: %w", e.ID, err)
 		}
+	}
+}
+
+// told joins what there is to say.
+func told(words ...string) string {
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), "  ")
+}
+
+// delivering shows what is active while the next hop is spoken to.
+func (s *show) delivering(to string) {
+	page, err := s.app.Queue().List(context.Background(), queue.Filter{States: []queue.State{queue.Active}, Recipient: to}, "", 0)
+	if err != nil {
+		return
+	}
+	for _, it := range page.Items {
+		s.line("%s  %-9s %s  is being handed to the next hop", it.ID, it.State, s.name(it.ID))
 	}
 }
 
@@ -184,6 +201,8 @@ func (s *show) trace(ctx context.Context) error {
 		for _, step := range it.Trail {
 			s.line("%s  %-9s %s", step.At.Format("15:04:05.000"), step.Kind, step.Text)
 		}
+		r := it.Envelope.Recipients[0]
+		s.line("%s: %s in %d attempts, last reply %q", r.Path, r.Status, r.Attempts, r.LastReply)
 		if it.Attempts < 2 {
 			return fmt.Errorf("%s was delivered in %d attempts, and should have needed two", it.ID, it.Attempts)
 		}
