@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"mtad/api"
 	"mtad/filterproto"
 	"mtad/internal/filter"
 	"mtad/internal/httpapi"
@@ -62,7 +63,8 @@ func setup(env *testscript.Env) error {
 	stored.Name = "reader"
 	s, err := httpapi.New(httpapi.Options{
 		Queue: w.q, Filters: w.engine, Now: w.clock.Now, Tokens: []httpapi.Token{stored},
-		Process: httpapi.Process{Version: "1.2.3", Hostname: "mx.example.org", Started: w.clock.Now().Add(-time.Hour)},
+		FilterStates: w.filterStates,
+		Process:      httpapi.Process{Version: "1.2.3", Hostname: "mx.example.org", Started: w.clock.Now().Add(-time.Hour)},
 	})
 	if err != nil {
 		return err
@@ -85,6 +87,14 @@ func setup(env *testscript.Env) error {
 	env.Setenv("TCP", "http://"+l.Addr().String())
 	env.Setenv("READER", reader)
 	return nil
+}
+
+func (w *world) filterStates(ctx context.Context) (out []api.FilterState) {
+	list, _ := w.engine.Status(ctx)
+	for _, s := range list {
+		out = append(out, api.FilterState{Name: s.Name, Kind: s.Kind, Chains: s.Chains, Verdicts: s.Verdicts, Failures: s.Failures})
+	}
+	return out
 }
 
 func of(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -54,7 +53,7 @@ func (t *tool) shape(s *api.Shape) error {
 	}
 	heading := []string{"STATE", "NEXT HOP", "T"}
 	for _, a := range s.Ages {
-		heading = append(heading, span(time.Duration(a)*time.Second))
+		heading = append(heading, minutes(a))
 	}
 	if n := len(s.Ages); n > 0 {
 		heading = append(heading, heading[len(heading)-1]+"+")
@@ -68,4 +67,12 @@ func (t *tool) shape(s *api.Shape) error {
 		tab.row(cells...)
 	}
 	return tab.flush()
+}
+
+// minutes prints an age as its column's heading.
+func minutes(seconds int64) string {
+	if seconds%60 == 0 {
+		return number(seconds / 60)
+	}
+	return number(seconds) + "s"
 }

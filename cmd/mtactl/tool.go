@@ -40,6 +40,7 @@ func (t *tool) run(ctx context.Context) int {
 const longHelp = `mtactl looks at mtad's queue and changes it. It speaks to mtad's HTTP API.
 
 Exit status:
+
    0  done
    1  error, or a change that some messages refused
    2  no such message, or nothing matches
