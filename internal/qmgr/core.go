@@ -8,17 +8,23 @@ import "time"
 // (testdata/). Not safe for concurrent use.
 //
 // Invariants: active[c] counts the jobs of class c, waiting or running, and is
-// the sum of held[c] over destinations; a destination with a ready job is in
-// ring; running never exceeds slots, dead destinations aside.
+// the sum of held[c] over destinations; a destination with a ready job is in one
+// of the lines; running never exceeds slots, dead destinations aside.
 type core struct {
 	limit, initial, deadAfter int
 	deadMin, deadMax          time.Duration
 	activeLimit               int
 	deskSlots                 int
+	workers                   int
 
-	active [classes]int
-	dests  map[place]*destination
-	ring   ring
+	active  [classes]int
+	running int // jobs that were started
+	dests   map[place]*destination
+	// calm are ready destinations with nothing running, busy the others. They
+	// take turns; the last quarter of the workers is for calm ones alone, so that
+	// many slow destinations do not fill all workers with many jobs each.
+	calm, busy line
+	turnBusy   bool
 	// crowded are the destinations of which a claim has to know.
 	crowded [classes]map[*destination]struct{}
 	idle    int // destinations with no job that are remembered for their health
@@ -44,7 +50,7 @@ const (
 func newCore(o *Options) *core {
 	c := &core{
 		limit: o.Limit, initial: o.Initial, deadAfter: o.DeadAfter, deadMin: o.DeadMin, deadMax: o.DeadMax,
-		activeLimit: o.ActiveLimit, deskSlots: max(o.Workers/4, 1), dests: map[place]*destination{},
+		activeLimit: o.ActiveLimit, deskSlots: max(o.Workers/4, 1), workers: o.Workers, dests: map[place]*destination{},
 	}
 	for i := range c.crowded {
 		c.crowded[i] = map[*destination]struct{}{}
@@ -83,11 +89,24 @@ func (c *core) add(j *job, p place, now time.Time) {
 	c.offer(d, now)
 }
 
-// offer puts a destination into the ring if a job of it can be taken.
+// offer puts a destination into the line where it belongs now.
 func (c *core) offer(d *destination, now time.Time) {
-	if !d.inRing && d.ready(now) {
-		d.inRing = true
-		c.ring.push(d)
+	var l *line
+	switch {
+	case !d.ready(now):
+	case d.calm(now):
+		l = &c.calm
+	default:
+		l = &c.busy
+	}
+	if d.line == l {
+		return
+	}
+	if d.line != nil {
+		d.line.remove(d)
+	}
+	if l != nil {
+		l.push(d)
 	}
 }
 
@@ -95,16 +114,31 @@ func (c *core) offer(d *destination, now time.Time) {
 // whether it is to be put off without an attempt. nil: there is none. A worker
 // stays where its connection is, but not for ever while others wait.
 func (c *core) next(last *destination, now time.Time) (j *job, putOff bool) {
-	if last != nil && last.ready(now) && (c.ring.n == 0 || last.streak < stick) {
+	if last != nil && last.ready(now) && (last.calm(now) || c.spare()) && (!c.more() || last.streak < stick) {
 		last.streak++
 		return c.start(last, now)
 	}
 	if last != nil {
 		last.streak = 0
 	}
-	for range c.ring.n {
-		d := c.ring.pop()
-		d.inRing = false
+	c.turnBusy = !c.turnBusy
+	if c.turnBusy && c.spare() {
+		if j, putOff = c.from(&c.busy, now); j != nil {
+			return j, putOff
+		}
+	}
+	if j, putOff = c.from(&c.calm, now); j == nil && c.spare() {
+		j, putOff = c.from(&c.busy, now)
+	}
+	return j, putOff
+}
+
+// from takes a job of the first destination in a line. One that time made
+// unready (a dead one that is being probed) comes back when its job is done.
+func (c *core) from(l *line, now time.Time) (*job, bool) {
+	for l.n > 0 {
+		d := l.first
+		l.remove(d)
 		if d.ready(now) {
 			return c.start(d, now)
 		}
@@ -115,12 +149,16 @@ func (c *core) next(last *destination, now time.Time) (j *job, putOff bool) {
 func (c *core) start(d *destination, now time.Time) (*job, bool) {
 	j := d.take()
 	d.running++
+	c.running++
 	c.offer(d, now)
 	return j, d.dead(now)
 }
 
+// spare: there are workers for destinations that have some already.
+func (c *core) spare() bool { return c.running < c.workers-c.workers/4 }
+
 // more says whether another worker would find a job.
-func (c *core) more() bool { return c.ring.n > 0 }
+func (c *core) more() bool { return c.calm.n > 0 || c.busy.n > 0 && c.spare() }
 
 // done takes a job that was started out of the active set. It says for which
 // classes a claim may get now what it could not get before.
@@ -135,6 +173,7 @@ func (c *core) done(j *job, s signal, reply, remote string, now time.Time) (open
 		d.failed(c, now, reply, remote)
 	}
 	d.running--
+	c.running--
 	c.forget(j, now)
 	c.offer(d, now)
 	for cl, is := range c.shut(d) {
@@ -161,6 +200,7 @@ func (c *core) dropWaiting(now time.Time) (jobs []*job) {
 				jobs = append(jobs, j)
 			}
 		}
+		c.offer(d, now)
 	}
 	return jobs
 }
@@ -213,28 +253,34 @@ func (c *core) tally(now time.Time) (dead, throttled int) {
 	return dead, throttled
 }
 
-// ring is a queue of destinations.
-type ring struct {
-	a       []*destination
-	head, n int
+// line is a list of destinations, each in one line at most.
+type line struct {
+	first, last *destination
+	n           int
 }
 
-func (r *ring) push(d *destination) {
-	if r.n == len(r.a) {
-		grown := make([]*destination, max(16, 2*r.n))
-		for i := range r.n {
-			grown[i] = r.a[(r.head+i)%len(r.a)]
-		}
-		r.a, r.head = grown, 0
+func (l *line) push(d *destination) {
+	d.line, d.before, d.after = l, l.last, nil
+	if l.last == nil {
+		l.first = d
+	} else {
+		l.last.after = d
 	}
-	r.a[(r.head+r.n)%len(r.a)] = d
-	r.n++
+	l.last = d
+	l.n++
 }
 
-func (r *ring) pop() *destination {
-	d := r.a[r.head]
-	r.a[r.head] = nil
-	r.head = (r.head + 1) % len(r.a)
-	r.n--
-	return d
+func (l *line) remove(d *destination) {
+	if d.before == nil {
+		l.first = d.after
+	} else {
+		d.before.after = d.after
+	}
+	if d.after == nil {
+		l.last = d.before
+	} else {
+		d.after.before = d.before
+	}
+	d.line, d.before, d.after = nil, nil, nil
+	l.n--
 }

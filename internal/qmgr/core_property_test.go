@@ -76,7 +76,7 @@ func TestNoDestinationGetsMoreThanItsWindow(t *testing.T) {
 				j, putOff := c.next(rapid.SampledFrom(last).Draw(t, "last"), now)
 				if j == nil {
 					if c.more() {
-						t.Fatal("a destination in the ring has no job")
+						t.Fatal("a destination in a line has no job")
 					}
 					return
 				}
@@ -132,7 +132,7 @@ func TestNoJobStarves(t *testing.T) {
 				}
 			}
 		}
-		bound := 2 * (c.capacity(float64(c.limit)) + 1) * (hops + 1) * (stick + 1)
+		bound := 4 * (c.capacity(float64(c.limit)) + 1) * (hops + 1) * (stick + 1)
 		var last *destination
 		for range 600 {
 			supply()

@@ -40,8 +40,10 @@ type destination struct {
 	held    [classes]int // waiting or running
 	running int
 	turn    class // whose job is next; alternates
-	inRing  bool
-	streak  int // jobs a worker has taken in a row without a look at others
+	streak  int   // jobs a worker has taken in a row without a look at others
+
+	line          *line // where it waits, nil: it is not ready
+	before, after *destination
 
 	health
 	idleSince time.Time
@@ -78,6 +80,11 @@ func (d *destination) ready(now time.Time) bool {
 		return false
 	}
 	return d.dead(now) || d.running < d.slots(now)
+}
+
+// calm: a job of it takes no worker from others that would be its first there.
+func (d *destination) calm(now time.Time) bool {
+	return d.running == 0 || d.dead(now) || d.place == desk
 }
 
 // take removes the next job: new mail and retries in turn.

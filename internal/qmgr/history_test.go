@@ -225,11 +225,18 @@ func (h *history) check(t *testing.T, after string) {
 
 func (c *core) check(now time.Time) error {
 	var sum [classes]int
-	inRing := map[*destination]bool{}
-	for i := range c.ring.n {
-		inRing[c.ring.a[(c.ring.head+i)%len(c.ring.a)]] = true
+	lined := map[*destination]*line{}
+	for _, l := range []*line{&c.calm, &c.busy} {
+		n := 0
+		for d := l.first; d != nil; d = d.after {
+			lined[d] = l
+			n++
+		}
+		if n != l.n {
+			return fmt.Errorf("a line of %d counts %d", n, l.n)
+		}
 	}
-	idle := 0
+	idle, running := 0, 0
 	for p, d := range c.dests {
 		waiting := d.waiting[fresh].n + d.waiting[retry].n
 		switch {
@@ -237,20 +244,23 @@ func (c *core) check(now time.Time) error {
 			return fmt.Errorf("%v is filed under %v", d.place, p)
 		case waiting+d.running != d.total() || d.running < 0:
 			return fmt.Errorf("%s: waiting %d running %d held %v", d.name(), waiting, d.running, d.held)
-		case d.inRing != inRing[d] || d.ready(now) && !d.inRing:
-			return fmt.Errorf("%s: ready %v, in ring %v", d.name(), d.ready(now), d.inRing)
+		case d.line != lined[d] || d.ready(now) && d.line == nil:
+			return fmt.Errorf("%s: ready %v, lined up %v", d.name(), d.ready(now), d.line != nil)
+		case d.line == &c.busy && d.calm(now):
+			return fmt.Errorf("%s waits with the busy ones", d.name())
 		case d.place != desk && (d.window < 1 || d.window > float64(c.limit)):
 			return fmt.Errorf("%s: window %v", d.name(), d.window)
 		}
 		if d.total() == 0 {
 			idle++
 		}
+		running += d.running
 		for cl := range classes {
 			sum[cl] += d.held[cl]
 		}
 	}
-	if sum != c.active || idle != c.idle || idle > maxIdle {
-		return fmt.Errorf("active %v, held %v; idle %d, counted %d", c.active, sum, idle, c.idle)
+	if sum != c.active || idle != c.idle || idle > maxIdle || running != c.running {
+		return fmt.Errorf("active %v, held %v; idle %d, counted %d; running %d, counted %d", c.active, sum, idle, c.idle, running, c.running)
 	}
 	if sum[fresh]+sum[retry] > c.activeLimit {
 		return fmt.Errorf("active %v over %d", sum, c.activeLimit)
