@@ -106,7 +106,7 @@ func load(spool string, n int) error {
 	if err != nil {
 		return err
 	}
-	q, err := engine.Open(context.Background(), log, engine.Options{Limits: engine.Limits{Active: n + 1}})
+	q, err := engine.Open(context.Background(), log, engine.Options{ActiveLimit: n + 1})
 	if err != nil {
 		return err
 	}

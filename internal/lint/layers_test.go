@@ -34,7 +34,7 @@ var layers = []struct {
 	{"mtad/internal/intake", []string{"mtad/queue", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
 	{"mtad/internal/filter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
 	{"mtad/internal/deliver", []string{"mtad/queue", "mtad/internal/smtp", "mtad/internal/smtpclient", "mtad/internal/mxlookup", "mtad/internal/route"}, "work on queue.Queue, never on the engine"},
-	{"mtad/internal/smtpd", []string{"mtad/queue", "mtad/internal/smtp", "mtad/internal/intake"}, "an edge: siblings do not know each other"},
+	{"mtad/internal/smtpd", []string{"mtad/queue", "mtad/internal/smtp", "mtad/internal/intake", "mtad/internal/route"}, "an edge: siblings do not know each other"},
 	{"mtad/internal/httpapi", []string{"mtad/queue", "mtad/filterproto", "mtad/api/...", "mtad/internal/smtp", "mtad/internal/intake", "mtad/internal/filter"}, "an edge: siblings do not know each other"},
 	{"mtad/internal/qmgr", []string{"mtad/queue", "mtad/internal/smtp", "mtad/internal/deliver", "mtad/internal/dsn"}, "an edge: siblings do not know each other"},
 	{"mtad/internal/config", nil, "keys and bounds; app maps them to Options"},
@@ -43,9 +43,9 @@ var layers = []struct {
 	{"mtad/internal/app", []string{"mtad/..."}, "wiring knows everything"},
 	{"mtad/cmd/mtad", []string{"mtad/internal/app", "mtad/internal/config", "mtad/internal/app/..."}, "main is thin"},
 	{"mtad/internal/app/...", []string{"mtad/..."}, "wiring knows everything"},
-	{"mtad/cmd/mtactl", []string{"mtad/api/..."}, "the CLI has only what any API client has"},
+	{"mtad/cmd/mtactl", []string{"mtad/api/...", "mtad/filterproto"}, "the CLI has only what any API client has"},
 	{"mtad/bench", nil, "the benchmark starts binaries"},
-	{"mtad/bench/...", nil, "the benchmark starts binaries"},
+	{"mtad/bench/...", []string{"mtad/queue", "mtad/queue/engine", "mtad/queue/locallog", "mtad/filterproto"}, "measurements start binaries, scan, and load the queue"},
 }
 
 // leaves may use nothing outside the standard library.
