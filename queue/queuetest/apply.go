@@ -35,6 +35,7 @@ type change struct {
 	lease  *lease         // the living lease of old
 	items  []*item        // old's copy first, then the parts it was split into
 	ended  map[*item]bool // a Move or Finish ended its lease
+	failed map[*item]bool // by FailPending
 	used   map[queue.BlobID]bool
 	events []queue.Event
 }
@@ -76,9 +77,12 @@ func (m *Model) apply(x queue.Txn, now time.Time) ([]queue.Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &change{m: m, x: x, now: now, msg: it.msg.clone(), old: it, lease: it.lease, ended: map[*item]bool{}, used: map[queue.BlobID]bool{}}
+	c := &change{m: m, x: x, now: now, msg: it.msg.clone(), old: it, lease: it.lease, ended: map[*item]bool{}, failed: map[*item]bool{}, used: map[queue.BlobID]bool{}}
 	if c.lease == nil {
 		c.lease = &lease{}
+	}
+	if len(x.Ops) == 0 {
+		return []queue.Item{it.view()}, nil
 	}
 	work := it.clone()
 	if c.lease.delivery {
@@ -170,11 +174,14 @@ func (s *state) put(it *item) {
 }
 
 // settle gives items that are Active back the state they were claimed from (as
-// long as the lease lives, view says Active) and splits by route what entered
-// Incoming.
+// long as the lease lives, view says Active), lets the queue manager have what
+// failed while it was unfiltered, and splits by route what entered Incoming.
 func (c *change) settle() {
-	c.ended[c.old] = c.ended[c.items[0]]
 	for _, it := range slices.Clone(c.items) {
+		if it.State == queue.Unfiltered && c.failed[it] && !c.ended[it] {
+			it.State, it.Stage, it.LostClaims = queue.Incoming, "", 0
+			c.ended[it] = true
+		}
 		switch {
 		case it.State == queue.Active:
 			it.State = c.old.State
@@ -182,6 +189,7 @@ func (c *change) settle() {
 			c.items = append(c.items, c.byRoute(it)[1:]...)
 		}
 	}
+	c.ended[c.old] = c.ended[c.items[0]]
 }
 
 func (c *change) views() []queue.Item {

@@ -113,11 +113,7 @@ func actionOps(it *item, a queue.Action, now time.Time) []queue.Op {
 	case queue.ActionDelete:
 		return []queue.Op{queue.Finish{Disposition: queue.Deleted, Reply: a.Reason}}
 	case queue.ActionBounce:
-		ops := []queue.Op{queue.ReleaseHold{}, queue.FailPending{Reply: a.Reason}}
-		if it.State == queue.Unfiltered {
-			ops = append(ops, queue.Move{To: queue.Incoming})
-		}
-		return ops
+		return []queue.Op{queue.ReleaseHold{}, queue.FailPending{Reply: a.Reason}}
 	}
 	return requeueOps(it, a)
 }

@@ -12,7 +12,7 @@ func modelSubject(*testing.T) *Subject {
 	clock := NewClock()
 	m := NewModel(ModelOptions{Clock: clock, KeepLazy: true})
 	return &Subject{
-		Queue: m, Now: clock.Now, Advance: clock.Advance,
+		Queue: m, Now: clock.Now, Advance: clock.Advance, MaxClaims: 3,
 		Crash: func() queue.Queue {
 			m = m.Crash(m.Lazy())
 			return m
@@ -25,3 +25,5 @@ func TestModelConforms(t *testing.T) { RunSubject(t, modelSubject) }
 func TestModelConformsOnTheSystemClock(t *testing.T) {
 	Run(t, func(*testing.T) queue.Queue { return NewModel() })
 }
+
+func TestModelKeepsStepWithItself(t *testing.T) { RunHistories(t, modelSubject) }

@@ -161,6 +161,7 @@ func (c *change) updateRecipient(r *queue.Recipient, u queue.RecipientUpdate) {
 	replace(&r.NextHop, u.NextHop)
 	r.DelaySent = r.DelaySent || u.DelaySent
 	r.Reported = r.Reported || u.Reported
+	r.Reported = r.Reported || u.Reported
 }
 
 func replace(dst *string, v string) {
@@ -224,6 +225,7 @@ func (c *change) failPending(it *item, op queue.FailPending) error {
 		}
 	}
 	it.NextAt, it.notBefore = time.Time{}, time.Time{}
+	c.failed[it] = true
 	c.event(it, queue.EventBounced, op.Reply)
 	return nil
 }

@@ -17,6 +17,15 @@ type Subject struct {
 	// Crash stops the queue as a power cut does, opens what is left and returns it.
 	// Without it, tests of crashes are skipped.
 	Crash func() queue.Queue
+	// MaxClaims is how many lost claims make a message poison; 0 stands for 5.
+	MaxClaims int
+}
+
+func (s *Subject) maxClaims() int {
+	if s.MaxClaims == 0 {
+		return 5
+	}
+	return s.MaxClaims
 }
 
 // need says what a test asks of its Subject.

@@ -176,6 +176,25 @@ var applyTests = []behaviour{
 		r.refused(r.tries(c.Token, relayed(1)...), queue.ErrInvalid, queue.ErrConflict)
 		r.change(c.Token, relayed(2)...)
 	}},
+	{"an empty change shows the item and changes nothing", nothing, func(r *rig) {
+		w := r.stage("b@example.net")
+		defer w.Abort()
+		c := r.claimOne(forScan)
+		for range 2 {
+			out := r.change(c.Token)
+			if len(out) != 1 || out[0].ID != w.ID() || out[0].Rev != c.Item.Rev || out[0].Generation().N != 0 {
+				r.Errorf("answered %d items, revision %s, want that of the claim %s", len(out), out[0].Rev, c.Item.Rev)
+			}
+		}
+		r.change(c.Token, queue.Move{To: queue.Incoming})
+		r.refused(r.tries(c.Token), queue.ErrLeaseLost)
+	}},
+	{"what was accepted is not rejected any more", nothing, func(r *rig) {
+		r.unfiltered()
+		c := r.claimOne(forScan)
+		r.refused(r.tries(c.Token, rejected...), queue.ErrConflict)
+		r.change(c.Token, queue.Move{To: queue.Incoming})
+	}},
 	{"nothing follows a finish", nothing, func(r *rig) {
 		r.unfiltered()
 		c := r.claimOne(forScan)
@@ -351,6 +370,20 @@ var splitTests = []behaviour{
 		}}}})
 		r.reads(queue.OpenSpec{ID: out[0].ID, Generation: -1}, text)
 		r.reads(queue.OpenSpec{ID: out[1].ID, Generation: -1}, "other")
+	}},
+	{"the ops of a part count its own recipients", nothing, func(r *rig) {
+		r.commit(queue.CreateOptions{Stage: "scan"}, "a@example.net", "b@example.net", "c@example.net")
+		failed := func(i int) queue.Op {
+			return queue.UpdateRecipients{Updates: []queue.RecipientUpdate{{Index: i, Status: queue.Failed}}}
+		}
+		out := r.judge(queue.Split{Parts: []queue.Part{{Recipients: []int{2, 0}, Ops: []queue.Op{failed(0), queue.Move{To: queue.Incoming}}}}}, failed(0))
+		for i, want := range []string{"b@example.net", "c@example.net"} {
+			for _, rc := range out[i].Envelope.Recipients {
+				if (rc.Status == queue.Failed) != (rc.Path == want) {
+					r.Errorf("%s of %s is %s", rc.Path, out[i].ID, rc.Status)
+				}
+			}
+		}
 	}},
 	{"a part without a move stands where the item stood", nothing, func(r *rig) {
 		r.commit(queue.CreateOptions{Stage: "scan"}, "a@example.net", "b@example.net")

@@ -98,6 +98,22 @@ var opsTests = []behaviour{
 			r.Errorf("recipients %+v", got)
 		}
 	}},
+	{"failing what is pending takes a message away from its filters", nothing, func(r *rig) {
+		id := r.unfiltered().ID
+		r.operate(id, queue.FailPending{Reply: "550 5.7.0 no"})
+		r.claimNone(forScan)
+		if c := r.claimOne(forDelivery); c.Item.ID != id {
+			r.Errorf("claimed %s", c.Item.ID)
+		}
+	}},
+	{"a reported recipient stays reported", nothing, func(r *rig) {
+		id := r.incoming().ID
+		r.operate(id, queue.UpdateRecipients{Updates: []queue.RecipientUpdate{{Status: queue.Failed, Reported: true, DelaySent: true}}})
+		r.operate(id, queue.UpdateRecipients{Updates: []queue.RecipientUpdate{{Status: queue.Failed}}})
+		if got := r.get(id).Envelope.Recipients[0]; !got.Reported || !got.DelaySent {
+			r.Errorf("recipient %+v", got)
+		}
+	}},
 	{"a note goes to the trail", nothing, func(r *rig) {
 		id := r.incoming().ID
 		r.operate(id, queue.Note{Kind: queue.EventChanged, Text: "looked at"})
