@@ -1,6 +1,10 @@
 package main
 
 import (
+	"os"
+	"os/signal"
+	"syscall"
+
 	"mtad/internal/app/demo"
 
 	"github.com/spf13/cobra"
@@ -15,7 +19,9 @@ func demoCommand() *cobra.Command {
 			"of them, and ends by itself. Exit status 0 means that all arrived as they should.",
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo.Run(cmd.Context(), cmd.OutOrStdout())
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return demo.Run(ctx, cmd.OutOrStdout())
 		},
 	}
 }

@@ -1,5 +1,7 @@
 package main
 
+//go:generate go run . man --output ../../docs/man/mtad.8
+
 import (
 	"io"
 

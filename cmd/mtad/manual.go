@@ -19,7 +19,7 @@ func manual(w io.Writer, root *cobra.Command) error {
 		if i > 0 {
 			b.WriteString(".br\n")
 		}
-		fmt.Fprintf(&b, ".B %s\n", roff(c.UseLine()))
+		fmt.Fprintf(&b, ".B %s\n", roff(strings.TrimSuffix(c.UseLine(), " [flags]")))
 	}
 	b.WriteString(".SH COMMANDS\n")
 	for _, c := range verbs {
@@ -78,7 +78,7 @@ func option(f *pflag.Flag) string {
 	if f.Shorthand != "" {
 		name = "-" + f.Shorthand + ", " + name
 	}
-	return fmt.Sprintf(".TP\n.BI %q \" %s\"\n%s\n", roff(name), value, roff(text))
+	return fmt.Sprintf(".TP\n.BI \"%s\" \" %s\"\n%s\n", roff(name), value, roff(text))
 }
 
 // roff keeps text from being read as requests.

@@ -111,6 +111,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 		}
 	}
 	a.life.Loaded(time.Now())
+	a.life.Unsafe(append(slices.Clone(a.spool.unsafe), a.queue.Health(ctx).Unsafe...))
 	return a, nil
 }
 

@@ -50,7 +50,7 @@ const documentHead = "# Configuration\n\n" +
 	"does not begin with `/` is relative to the directory of the file. `*` in a key is a name of your choice, `[]` an item of a list.\n" +
 	"Unknown keys, keys given twice, anchors and aliases are errors.\n\n" +
 	"SIGHUP reads the file again. A file with errors changes nothing. Keys marked *live* take effect at once; a change of another one is logged and waits for a restart.\n" +
-	"Certificates are read again in any case.\n"
+	"Certificates are read again in any case. Sessions of listeners that did not change go on; those of a listener that did are told 421 when they wait for a command, and finish a message that is under way.\n"
 
 func documentRow(k Key) string {
 	def := "–"
