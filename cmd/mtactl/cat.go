@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"mtad/api"
-	"mtad/filterproto"
 )
 
 func (t *tool) catCommand() *cobra.Command {
@@ -63,11 +63,11 @@ func (t *tool) content(ctx context.Context, id string, p *api.GetMessageContentP
 	if err != nil {
 		return nil, callError(err)
 	}
-	if res.StatusCode == http.StatusOK {
+	if res.StatusCode == http.StatusOK && strings.HasPrefix(res.Header.Get("Content-Type"), "message/") {
 		return res.Body, nil
 	}
 	defer res.Body.Close()
-	var e filterproto.Error
+	var e api.Error
 	if json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&e) == nil && e.Code != "" {
 		return nil, apiError(&e, res.StatusCode)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -138,9 +139,6 @@ func (t *tool) changeMatching(ctx context.Context, expr string, r *changeRequest
 	if err := check(res, err); err != nil {
 		return err
 	}
-	if res.JSON200 == nil {
-		return statusError(res.StatusCode())
-	}
 	n := res.JSON200.Matched
 	fmt.Fprintf(t.err, "%s %s\n", plural(n, "message"), map[bool]string{true: "matches", false: "match"}[n == 1])
 	if r.dryRun {
@@ -162,11 +160,8 @@ func (t *tool) changeMatching(ctx context.Context, expr string, r *changeRequest
 		req.ExpectedCount = &r.count
 	}
 	res, err = t.client.CreateJobWithResponse(ctx, req)
-	if err := check(res, err); err != nil {
+	if err := checkStatus(res, err, http.StatusAccepted); err != nil {
 		return err
-	}
-	if res.JSON202 == nil {
-		return statusError(res.StatusCode())
 	}
 	if r.noWait {
 		return t.job(res.JSON202)

@@ -10,14 +10,32 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"mtad/api"
 )
 
-// defaultServer is where mtad listens for its operators unless told otherwise.
-const defaultServer = "unix:/run/mtad/api.sock"
+// defaultServer is where mtad listens for its operators unless told otherwise: the
+// api.sock in the spool directory of the user's own mtad, of the one that systemd
+// runs, or of root's; the first that is there.
+func (t *tool) defaultServer() string {
+	var dirs []string
+	if dir := t.getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		dirs = append(dirs, filepath.Join(dir, "mtad"))
+	} else if home := t.getenv("HOME"); filepath.IsAbs(home) {
+		dirs = append(dirs, filepath.Join(home, ".local", "state", "mtad"))
+	}
+	dirs = append(dirs, "/var/lib/mtad", "/var/spool/mtad")
+	for _, dir := range dirs {
+		socket := filepath.Join(dir, "api.sock")
+		if st, err := os.Stat(socket); err == nil && st.Mode()&os.ModeSocket != 0 {
+			return "unix:" + socket
+		}
+	}
+	return "unix:" + filepath.Join(dirs[len(dirs)-1], "api.sock")
+}
 
 // Bounds of what is read from files and answers.
 const (
@@ -34,7 +52,7 @@ func dial(t *tool) (*api.ClientWithResponses, error) {
 		server = t.getenv("MTACTL_SERVER")
 	}
 	if server == "" {
-		server = defaultServer
+		server = t.defaultServer()
 	}
 	base, tr, err := t.transport(server)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strings"
 
-	"mtad/filterproto"
+	"mtad/api"
 )
 
 // Exit statuses; those from 64 are of sysexits.h.
@@ -20,6 +20,26 @@ const (
 	exitUnreachable = 69
 	exitTemporary   = 75
 	exitNotAllowed  = 77
+)
+
+// The codes of spec/errors.json that mtactl knows more about than their HTTP status
+// says. One that it does not know is judged by that.
+const (
+	codeCountMismatch    = "count_mismatch"
+	codeCursorExpired    = "cursor_expired"
+	codeForbidden        = "forbidden"
+	codeInvalidFilter    = "invalid_filter"
+	codeInvalidParameter = "invalid_parameter"
+	codeInvalidRequest   = "invalid_request"
+	codeLeased           = "leased"
+	codeNoFilter         = "no_filter"
+	codeNoJob            = "no_job"
+	codeNoMessage        = "no_message"
+	codeNotFound         = "not_found"
+	codeRateLimited      = "rate_limited"
+	codeRequestTimeout   = "request_timeout"
+	codeUnauthorized     = "unauthorized"
+	codeUnknownField     = "unknown_field"
 )
 
 // exitError ends the run with a status. An empty msg prints nothing.
@@ -42,16 +62,20 @@ func (e *exitError) withHint(format string, args ...any) *exitError {
 // answered is what every generated response type can say.
 type answered interface {
 	StatusCode() int
+	ContentType() string
 	GetBody() []byte
-	GetJSONDefault() *filterproto.Error
+	GetJSONDefault() *api.Error
 }
 
-// check turns a call's outcome into an error, nil when it went well.
-func check(res answered, err error) error {
+// check turns a call's outcome into an error; nil means that the object of its
+// 200 is there.
+func check(res answered, err error) error { return checkStatus(res, err, http.StatusOK) }
+
+func checkStatus(res answered, err error, want int) error {
 	if err != nil {
 		return callError(err)
 	}
-	if s := res.StatusCode(); s >= 200 && s < 300 {
+	if res.StatusCode() == want && strings.Contains(res.ContentType(), "json") {
 		return nil
 	}
 	if e := res.GetJSONDefault(); e != nil && e.Code != "" {
@@ -84,7 +108,7 @@ func isTimeout(err error) bool {
 }
 
 // apiError is mtad's refusal.
-func apiError(e *filterproto.Error, status int) error {
+func apiError(e *api.Error, status int) error {
 	out := &exitError{status: exitOf(e.Code, status), msg: e.Message}
 	if e.QueueID != "" && !strings.Contains(e.Message, e.QueueID) {
 		out.msg = e.QueueID + ": " + e.Message
@@ -93,17 +117,17 @@ func apiError(e *filterproto.Error, status int) error {
 		out.msg = e.Code
 	}
 	switch e.Code {
-	case filterproto.CodeNoMessage:
+	case codeNoMessage:
 		out.hint = "finished messages are known for a while by 'mtactl trace'"
-	case filterproto.CodeUnauthorized:
+	case codeUnauthorized:
 		out.hint = "give a token with --token-file or MTACTL_TOKEN"
-	case filterproto.CodeForbidden:
+	case codeForbidden:
 		out.hint = "the token or user lacks the scope for this"
-	case filterproto.CodeLeased:
+	case codeLeased:
 		out.hint = "--force breaks the lease"
-	case filterproto.CodeInvalidFilter:
+	case codeInvalidFilter:
 		out.hint = "'mtactl queue list --help' shows the expressions"
-	case filterproto.CodeCountMismatch:
+	case codeCountMismatch:
 		out.hint = "--dry-run shows what matches now"
 	}
 	if out.hint == "" && e.RetryAfter > 0 {
@@ -116,11 +140,11 @@ func apiError(e *filterproto.Error, status int) error {
 // know, to an exit status.
 func exitOf(code string, status int) int {
 	switch code {
-	case filterproto.CodeNoMessage, filterproto.CodeNoJob, filterproto.CodeNoFilter, filterproto.CodeNotFound:
+	case codeNoMessage, codeNoJob, codeNoFilter, codeNotFound:
 		return exitNoMatch
-	case filterproto.CodeInvalidFilter, filterproto.CodeInvalidRequest, filterproto.CodeInvalidParameter, filterproto.CodeUnknownField:
+	case codeInvalidFilter, codeInvalidRequest, codeInvalidParameter, codeUnknownField:
 		return exitUsage
-	case filterproto.CodeLeased, filterproto.CodeCursorExpired, filterproto.CodeRequestTimeout, filterproto.CodeRateLimited:
+	case codeLeased, codeCursorExpired, codeRequestTimeout, codeRateLimited:
 		return exitTemporary
 	}
 	return exitOfStatus(status)

@@ -58,7 +58,7 @@ func (t *tool) root() *cobra.Command {
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 	f := c.PersistentFlags()
-	f.StringVar(&t.server, "server", "", "where mtad is: unix:/path, http://host:port or https://host:port (default $MTACTL_SERVER, then "+defaultServer+")")
+	f.StringVar(&t.server, "server", "", "where mtad is: unix:/path, http://host:port or https://host:port (default: $MTACTL_SERVER, or the api.sock in the user's state directory, /var/lib/mtad or /var/spool/mtad)")
 	f.StringVar(&t.tokenFile, "token-file", "", "file that holds the bearer token (default: the token in $MTACTL_TOKEN)")
 	f.StringVar(&t.caFile, "ca-file", "", "certificates (PEM) to trust besides the system's for https")
 	f.StringVarP(&t.output, "output", "o", "table", "table or json")
