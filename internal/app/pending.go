@@ -79,16 +79,22 @@ func (p *pending) freed() map[string]string {
 }
 
 // makeDoor makes a server for a socket that is there, or a door with its own.
-func (p *pending) makeDoor(name string, stays bool, heirOf string) (err error) {
+func (p *pending) makeDoor(name string, stays bool, heirOf string) error {
 	if !stays && heirOf == "" {
-		p.opened[name], err = p.app.openDoor(p.next, name)
+		d, err := p.app.openDoor(p.next, name)
+		if err == nil {
+			p.opened[name] = d
+		}
 		return err
 	}
-	if !stays {
+	srv, err := p.app.server(p.next, name)
+	if err != nil {
+		return err
+	}
+	if p.servers[name] = srv; !stays {
 		p.heirs[name] = heirOf
 	}
-	p.servers[name], err = p.app.server(p.next, name)
-	return err
+	return nil
 }
 
 // abandon closes what make opened.
