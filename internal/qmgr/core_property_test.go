@@ -3,6 +3,7 @@ package qmgr
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -120,25 +121,38 @@ func TestNoJobStarves(t *testing.T) {
 		c.activeLimit = 400
 		b := &backlog{c: c, waiting: [classes]map[string]int{{}, {}}}
 		hops := rapid.IntRange(1, 8).Draw(t, "hops")
+		rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		now := time.Unix(0, 0)
 		started, added := 0, map[*job]int{}
 		supply := func() {
 			for cl := range classes {
 				for h := range hops {
-					b.waiting[cl][fmt.Sprint("hop", h)] += rapid.IntRange(0, 3).Draw(t, "arrivals")
+					b.waiting[cl][fmt.Sprint("hop", h)] += rnd.IntN(3)
 				}
 				for _, j := range b.claim(t, cl, now) {
 					added[j] = started
 				}
 			}
 		}
-		bound := 4 * (c.capacity(float64(c.limit)) + 1) * (hops + 1) * (stick + 1)
+		// The jobs ahead of it, of both classes, in turns of stick; in each round
+		// every other destination has a turn; calm and busy ones alternate.
+		bound := 2 * (2*(c.capacity(float64(c.limit))+1)/stick + 2) * (hops + 1) * (stick + 1)
+		var running []*job
 		var last *destination
-		for range 600 {
+		for range 2 * bound {
 			supply()
+			if len(running) == c.workers {
+				last = running[0].dest
+				c.done(running[0], good, "", "", now)
+				running = running[1:]
+			}
 			j, _ := c.next(last, now)
+			last = nil
 			if j == nil {
-				last = nil
+				if len(running) > 0 {
+					c.done(running[0], good, "", "", now)
+					running = running[1:]
+				}
 				continue
 			}
 			started++
@@ -146,8 +160,7 @@ func TestNoJobStarves(t *testing.T) {
 				t.Fatalf("job %s waited for %d others, bound %d", j.Item.ID, n, bound)
 			}
 			delete(added, j)
-			last = j.dest
-			c.done(j, good, "", "", now)
+			running = append(running, j)
 		}
 		for j, at := range added {
 			if started-at > bound {
