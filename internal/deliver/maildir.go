@@ -48,6 +48,10 @@ func NewMaildir(o MaildirOptions) (*Maildir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("deliver: maildir: %w", err)
 	}
+	if err := syncParent(o.Dir); err != nil {
+		_ = root.Close()
+		return nil, fmt.Errorf("deliver: maildir: %w", err)
+	}
 	return &Maildir{obs: newObserver("maildir", o.Logger, o.Registry), root: root}, nil
 }
 
@@ -130,6 +134,18 @@ func (m *Maildir) deliverOne(ctx context.Context, j *Job, index int) error {
 // syncDir makes the entries of a directory durable.
 func syncDir(root *os.Root, name string) error {
 	d, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// syncParent makes the entry of the directory itself durable.
+func syncParent(dir string) error {
+	d, err := os.Open(filepath.Dir(filepath.Clean(dir)))
+	if errors.Is(err, fs.ErrPermission) { // not ours: it was made by somebody else
+		return nil
+	}
 	if err != nil {
 		return err
 	}

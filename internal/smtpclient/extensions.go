@@ -17,8 +17,6 @@ type Extensions struct {
 	DSN        bool  // RFC 3461
 	StartTLS   bool  // RFC 3207
 	RequireTLS bool  // RFC 8689
-	Chunking   bool  // RFC 3030
-	Binary     bool  // RFC 3030
 	// MaxRecipients and MaxMessages are LIMITS RCPTMAX and MAILMAX (RFC 9422); 0:
 	// not said.
 	MaxRecipients int
@@ -55,10 +53,6 @@ func (x *Extensions) add(keyword, arg string) {
 		x.StartTLS = true
 	case "REQUIRETLS":
 		x.RequireTLS = true
-	case "CHUNKING":
-		x.Chunking = true
-	case "BINARYMIME":
-		x.Binary = true
 	case "LIMITS":
 		x.limits(arg)
 	}

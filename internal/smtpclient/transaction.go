@@ -65,8 +65,8 @@ func (c *Conn) Refuses(t *Transaction) (smtp.Reply, bool) {
 		return noUTF8, true
 	case t.Body == "8BITMIME" && !c.ext.EightBit && c.o.Strict8Bit:
 		return smtp.Reply{Code: 554, Enhanced: "5.6.3", Text: "next hop does not offer 8BITMIME"}, true
-	case t.Body == "BINARYMIME" && !(c.ext.Binary && c.ext.Chunking):
-		return smtp.Reply{Code: 554, Enhanced: "5.6.3", Text: "next hop does not offer BINARYMIME"}, true
+	case t.Body == "BINARYMIME": // wants BDAT (RFC 3030 §3), which is not spoken here
+		return smtp.Reply{Code: 554, Enhanced: "5.6.3", Text: "BINARYMIME cannot be sent on"}, true
 	case t.RequireTLS && !(c.ext.RequireTLS && c.tls != nil && len(c.tls.VerifiedChains) > 0):
 		return smtp.Reply{Code: 550, Enhanced: "5.7.30", Text: "REQUIRETLS support required"}, true
 	}
@@ -109,8 +109,8 @@ func (c *Conn) mailLine(b []byte, t *Transaction) []byte {
 	if c.ext.Size && t.Size > 0 {
 		b = fmt.Appendf(b, " SIZE=%d", t.Size)
 	}
-	if t.Body == "8BITMIME" && c.ext.EightBit || t.Body == "BINARYMIME" {
-		b = append(append(b, " BODY="...), t.Body...)
+	if t.Body == "8BITMIME" && c.ext.EightBit {
+		b = append(b, " BODY=8BITMIME"...)
 	}
 	if t.SMTPUTF8 {
 		b = append(b, " SMTPUTF8"...)
