@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mtad/api"
+	"mtad/queue"
 )
 
 func TestATokenIsStoredAsAHash(t *testing.T) {
@@ -188,22 +189,19 @@ func FuzzClaimToken(f *testing.F) {
 	f.Add("a.b-c_d", "\x00\xff", s.wrap("spam", "y"))
 	all := &caller{scopes: []string{"filter:*"}}
 	f.Fuzz(func(t *testing.T, name, token, forged string) {
-		if !filterName(name) {
+		if !filterName(name) || len(token) > 200 {
 			return
 		}
-		w := s.wrap(name, "t"+"")
+		w := s.wrap(name, queue.Token(token))
 		got, tok, err := s.unwrap(w, all)
-		if err != nil || got != name || tok != "t" {
-			t.Errorf("%q: %q %q %v", name, got, tok, err)
+		if err != nil || got != name || string(tok) != token {
+			t.Errorf("%q %q: %q %q %v", name, token, got, tok, err)
 		}
 		if _, _, err := s.unwrap(w, &caller{scopes: []string{"filter:" + name + "x"}}); err == nil {
 			t.Error("another filter may use it")
 		}
-		if forged != w {
-			if n, tok, err := s.unwrap(forged, all); err == nil && s.wrap(n, tok) != forged {
-				t.Errorf("%q has another spelling", forged)
-			}
+		if n, tok, err := s.unwrap(forged, all); err == nil && s.wrap(n, tok) != forged {
+			t.Errorf("%q has another spelling", forged)
 		}
-		_ = token
 	})
 }

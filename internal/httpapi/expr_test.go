@@ -57,9 +57,8 @@ func FuzzFilterExpression(f *testing.F) {
 	}
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 	f.Fuzz(func(t *testing.T, s string) {
-		_, first := parseExpr(s)
-		if _, second := parseExpr(s); (first == nil) != (second == nil) {
-			t.Error("two answers")
+		if f, err := parseExpr(s); err != nil && !reflect.DeepEqual(f, queue.Filter{}) {
+			t.Error("half a filter with an error: it might be used")
 		}
 		got, err := parseExpr(`reason="` + escape.Replace(s) + `"`)
 		if err == nil && got.Reason != s {
