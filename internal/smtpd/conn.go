@@ -34,6 +34,7 @@ type wire struct {
 	r, w  int
 	large *[]byte // buf, when it is a borrowed one
 	out   []byte
+	lost  error // first error of a write; nothing is written after it
 
 	readBy, writeBy time.Time // deadlines as set
 	sessionEnd      time.Time // zero: none
@@ -55,8 +56,8 @@ func (c *wire) buffered() int { return c.w - c.r }
 
 // flush writes the replies that are pending.
 func (c *wire) flush() error {
-	if len(c.out) == 0 {
-		return nil
+	if len(c.out) == 0 || c.lost != nil {
+		return c.lost
 	}
 	now := time.Now()
 	if limit := c.srv.o.Limits.Write; c.writeBy.Sub(now) < limit*3/4 {
@@ -65,11 +66,11 @@ func (c *wire) flush() error {
 			return err
 		}
 	}
-	_, err := c.conn.Write(c.out)
+	_, c.lost = c.conn.Write(c.out)
 	if c.out = c.out[:0]; cap(c.out) > smallBuffer {
 		c.out = nil
 	}
-	return err
+	return c.lost
 }
 
 // deadline sets when reading has to succeed: d from now, and not after the

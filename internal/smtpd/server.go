@@ -114,6 +114,7 @@ func (s *Server) take(conn net.Conn) {
 	s.mu.Lock()
 	if s.draining.Load() {
 		s.mu.Unlock()
+		x.cancel()
 		conn.Close()
 		return
 	}

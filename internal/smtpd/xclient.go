@@ -42,8 +42,10 @@ func (s *session) overridden(attrs []smtp.Attr) (c override, addr netip.Addr, ba
 		switch a.Name {
 		case "ADDR":
 			addr, valid = attrAddr(a)
+			c.moved = true
 		case "NAME":
 			c.Name, valid = attrName(a)
+			c.named = true
 		case "PORT":
 			c.Port, valid = attrPort(a)
 		case "HELO":
@@ -73,6 +75,10 @@ func (s *session) adopt(c override, addr netip.Addr, attrs []smtp.Attr) {
 	s.conv.Client = c.Client
 	s.setAddr(addr)
 	s.conv.Client.Helo = ""
+	if c.moved && !c.named {
+		s.conv.Client.Name = "unknown"
+		s.name()
+	}
 	if c.helo {
 		s.conv.Client.Helo = c.Helo
 		s.greeted, s.esmtp = true, c.proto != "SMTP"

@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -40,6 +41,26 @@ func TestXCLIENTDecidesWhoMayRelay(t *testing.T) {
 	} {
 		p := d.ready()
 		p.talk("> XCLIENT " + attrs + "\n< 220\n> EHLO x\n< 250\n> MAIL FROM:<>\n< 250\n> RCPT TO:<b@else.example>\n< " + want)
+	}
+}
+
+func TestXCLIENTLooksUpTheNameOfTheNewAddress(t *testing.T) {
+	d := openDoor(t, proxies, func(o *Options, _ *intake.Options) {
+		o.ClientName = func(_ context.Context, a netip.Addr) string {
+			return "host-" + strings.ReplaceAll(a.String(), ".", "-") + ".example"
+		}
+	})
+	for attrs, want := range map[string]string{
+		"PORT=1": "host-127-0-0-1.example", "ADDR=192.0.2.7": "host-192-0-2-7.example", "ADDR=192.0.2.7 NAME=his.example": "his.example",
+		"ADDR=192.0.2.7 NAME=[UNAVAILABLE]": "unknown", "ADDR=[UNAVAILABLE]": "unknown",
+	} {
+		p := d.ready()
+		p.talk("> XCLIENT " + attrs + "\n< 220\n> EHLO x\n< 250\n> MAIL FROM:<" + strings.ToLower(want) + "@b.example>\n< 250\n> RCPT TO:<b@example.org>\n< 250\n> DATA\n< 354\n> .\n< 250")
+		for _, it := range d.messages() {
+			if e := it.Envelope; e.ReversePath == want+"@b.example" && e.Client.Name != want {
+				t.Errorf("%s: name %q", attrs, e.Client.Name)
+			}
+		}
 	}
 }
 

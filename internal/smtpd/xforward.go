@@ -11,8 +11,8 @@ import (
 // override is a client as XCLIENT describes it.
 type override struct {
 	queue.Client
-	helo  bool
-	proto string
+	helo, moved, named bool // HELO has a value; ADDR, NAME were given
+	proto              string
 }
 
 // forwarded is what XFORWARD said of the next message's client (Postfix's
