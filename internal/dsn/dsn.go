@@ -217,7 +217,7 @@ func (r *Reporter) submit(ctx context.Context, it *queue.Item, k Kind, rcpts []i
 		meta = MetaDouble
 	}
 	id, err := r.o.Submit(ctx, m.envelope(), queue.CreateOptions{
-		Origin: queue.OriginDSN, Parent: it.ID, DedupeKey: dedupeKey(it, k, rcpts),
+		Origin: queue.OriginDSN, Parent: it.ID.Message(), DedupeKey: dedupeKey(it, k, rcpts),
 		Meta: map[string]string{MetaKey: meta}, SizeHint: int64(m.body.Len()),
 	}, m)
 	var dup *queue.DuplicateError

@@ -149,7 +149,7 @@ func (m *message) deliveryStatus() []byte {
 	if !m.item.Created.IsZero() {
 		field(&w, m.utf8, "Arrival-Date", m.item.Created.Format(dateForm))
 	}
-	field(&w, m.utf8, "X-Queue-ID", string(m.item.ID))
+	field(&w, m.utf8, "X-Queue-ID", string(m.item.ID.Message()))
 	for _, i := range m.rcpts {
 		w.WriteString("\r\n")
 		m.recipientFields(&w, &m.item.Envelope.Recipients[i])
