@@ -20,17 +20,16 @@ type rig struct {
 	e     *Engine
 }
 
-// openQueue is replaced by a test that runs the same over another queue.
-func modelQueue(clock *queuetest.ManualClock) queue.Queue {
+// newQueue makes the queue of a rig; TestOverTheEngine replaces it.
+var newQueue = func(t *testing.T, clock *queuetest.ManualClock) queue.Queue {
 	return queuetest.NewModel(queuetest.ModelOptions{Clock: clock})
 }
 
 func newRig(t *testing.T, o Options) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: queuetest.NewClock()}
-	r.q = modelQueue(r.clock)
 	if o.Queue == nil {
-		o.Queue = r.q
+		o.Queue = newQueue(t, r.clock)
 	}
 	r.q = o.Queue
 	if o.Now == nil {
