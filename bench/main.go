@@ -159,8 +159,17 @@ func (b *bench) one(sc, sys string, round int) (figure, error) {
 	}
 	m, _ := mta.(*mtad)
 	syncs := m.syncs()
+	profiled := make(chan error, 1)
+	if m != nil && *profile != "" {
+		go func() { profiled <- m.profileTo(*profile, 5) }()
+	} else {
+		profiled <- nil
+	}
 	begin := time.Now()
 	if err := drive(*messages); err != nil {
+		return f, err
+	}
+	if err := <-profiled; err != nil {
 		return f, err
 	}
 	f.rate = float64(*messages) / time.Since(begin).Seconds()

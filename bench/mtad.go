@@ -16,6 +16,7 @@ import (
 // mtad is the system this repository builds, run as its users run it.
 type mtad struct {
 	addr, api    string
+	profiles     string // address of the profiles
 	run, scanner *process
 }
 
@@ -42,12 +43,15 @@ func (b *bench) startMtad(dir, next, sc string) (system, error) {
 		chain = ""
 	}
 	m := &mtad{addr: addr, api: filepath.Join(dir, "api.sock")}
+	if m.profiles, err = freePort(); err != nil {
+		return nil, err
+	}
 	config := filepath.Join(dir, "mtad.yaml")
 	host := "[127.0.0.1]:" + port(next)
 	if err := os.WriteFile(config, fmt.Appendf(nil, mtadConfig, dir, addr, chain, host), 0o600); err != nil {
 		return nil, err
 	}
-	if m.run, err = start(filepath.Join(dir, "log"), filepath.Join(b.bin, "mtad"), "run", "-c", config); err != nil {
+	if m.run, err = start(filepath.Join(dir, "log"), filepath.Join(b.bin, "mtad"), "run", "-c", config, "--pprof", m.profiles); err != nil {
 		return nil, err
 	}
 	if sc == "filter" {
@@ -104,7 +108,7 @@ func (m *mtad) metric(name string) float64 {
 
 // profileTo writes a CPU profile of the next seconds.
 func (m *mtad) profileTo(path string, seconds int) error {
-	resp, err := m.get(fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds))
+	resp, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", m.profiles, seconds))
 	if err != nil {
 		return err
 	}

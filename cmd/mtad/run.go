@@ -12,7 +12,7 @@ import (
 )
 
 func runCommand() *cobra.Command {
-	var file string
+	var file, profiles string
 	c := &cobra.Command{
 		Use:   "run -c FILE",
 		Short: "Serve until SIGTERM or SIGINT; SIGHUP reads the file again",
@@ -26,10 +26,16 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if profiles != "" {
+				if err := servePprof(profiles); err != nil {
+					return err
+				}
+			}
 			return app.Run(cmd.Context(), cfg, app.Options{Version: version(), Log: os.Stderr})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "the configuration `file`")
+	c.Flags().StringVar(&profiles, "pprof", "", "serve profiles of the process at this loopback `address`")
 	return c
 }
 
