@@ -128,6 +128,7 @@ func (w *writer) Stage(ctx context.Context) error {
 		return nil
 	}
 	w.staged, w.msg.staged = true, true
+	w.m.state.staged[w.msg] = true
 	w.seal()
 	w.m.state.touch(w.it)
 	w.m.state.items[w.it.ID] = w.it
@@ -227,6 +228,7 @@ func (w *writer) commitStaged(now time.Time) {
 	}
 	earlier := msg.waiting
 	msg.staged, msg.rejected, msg.waiting = false, nil, nil
+	delete(s.staged, msg)
 	w.m.tell(msg, w.accepted(now))
 	w.m.tellAll(msg, earlier)
 }
@@ -258,6 +260,7 @@ func (w *writer) Abort() error {
 		return nil
 	}
 	w.aborted = true
+	delete(w.m.state.staged, w.msg)
 	for _, it := range w.m.state.parts(w.msg) {
 		if it.lease != nil {
 			delete(w.m.leases, it.lease.token)

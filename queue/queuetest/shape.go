@@ -68,17 +68,12 @@ func (m *Model) Stats(ctx context.Context) (queue.Stats, error) {
 	if err != nil {
 		return queue.Stats{}, err
 	}
-	st := queue.Stats{History: int64(len(m.state.finished))}
+	st := queue.Stats{History: int64(len(m.state.finished)), Staged: int64(len(m.state.staged))}
 	for _, s := range queue.States {
 		st.States = append(st.States, queue.StateStats{State: s})
 	}
 	stages := map[string]*queue.StageStats{}
-	staged := map[*message]bool{}
-	for _, it := range m.state.live(func(*item) bool { return true }) {
-		if it.msg.staged {
-			staged[it.msg] = true
-			continue
-		}
+	for _, it := range m.state.live(func(it *item) bool { return !it.msg.staged }) {
 		v := it.view()
 		if v.Hold != nil {
 			st.Held++
@@ -91,7 +86,6 @@ func (m *Model) Stats(ctx context.Context) (queue.Stats, error) {
 			countStage(stages[v.Stage], v)
 		}
 	}
-	st.Staged = int64(len(staged))
 	for _, name := range slices.Sorted(maps.Keys(stages)) {
 		st.Stages = append(st.Stages, *stages[name])
 	}

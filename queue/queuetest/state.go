@@ -13,6 +13,7 @@ import (
 type state struct {
 	items    map[queue.ID]*item // live, staged ones too
 	finished map[queue.ID]*item // of committed messages
+	staged   map[*message]bool
 	dedupe   map[string]queue.ID
 	nonces   map[nonce]answer
 	jobs     map[queue.JobID]*job
@@ -59,6 +60,7 @@ func newState() *state {
 	return &state{
 		items:    map[queue.ID]*item{},
 		finished: map[queue.ID]*item{},
+		staged:   map[*message]bool{},
 		dedupe:   map[string]queue.ID{},
 		nonces:   map[nonce]answer{},
 		jobs:     map[queue.JobID]*job{},
@@ -68,7 +70,7 @@ func newState() *state {
 // survivors is a deep copy of what is left without power.
 func (s *state) survivors() *state {
 	c := *s
-	c.items, c.finished = map[queue.ID]*item{}, map[queue.ID]*item{}
+	c.items, c.finished, c.staged = map[queue.ID]*item{}, map[queue.ID]*item{}, map[*message]bool{}
 	messages := map[*message]*message{}
 	keep := func(from, to map[queue.ID]*item) {
 		for id, it := range from {

@@ -8,15 +8,24 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawOps makes up to four ops for an item; nil when nothing is known of it.
-// Some of them are wrong: then nothing of the change may be seen.
+// drawOps makes up to four ops, one Move at the most, for an item; nil when
+// nothing is known of it. Some of them are wrong: then nothing of the change may
+// be seen.
 func (w *twin) drawOps(t *rapid.T, it *queue.Item) []queue.Op {
 	if it == nil {
 		it = &queue.Item{Envelope: envelope("a@x.example")}
 	}
 	var ops []queue.Op
+	moved := false
 	for range rapid.IntRange(1, 4).Draw(t, "ops") {
-		ops = append(ops, w.drawOp(t, it))
+		op := w.drawOp(t, it)
+		if _, ok := op.(queue.Move); ok {
+			if moved {
+				continue
+			}
+			moved = true
+		}
+		ops = append(ops, op)
 	}
 	return ops
 }
@@ -28,6 +37,9 @@ func (w *twin) drawOp(t *rapid.T, it *queue.Item) queue.Op {
 	case 3:
 		return w.drawContent(t)
 	case 4:
+		if it.State != queue.Unfiltered {
+			return queue.Attempt{} // past its filters an item has one route
+		}
 		return queue.AddRecipients{Recipients: []queue.Recipient{recipient(drawPath.Draw(t, "added"))}}
 	case 5:
 		return w.drawUpdate(t, it)
