@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -48,6 +47,3 @@ func watchdog(ctx context.Context, alive func(context.Context) bool) error {
 		}
 	}
 }
-
-// underManager says whether a service manager started us.
-func underManager() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
