@@ -51,7 +51,7 @@ func (c *ClaimReader) Next() (claim Claim, fail *Error, err error) {
 }
 
 func (c *ClaimReader) content(claim *Claim) (*Error, error) {
-	claim.Content = []byte{}
+	claim.Content = make([]byte, 0, min(max(claim.Message.Size, 0), c.max, frameStep))
 	for {
 		kind, payload, err := c.frames.Next()
 		if err != nil {

@@ -18,14 +18,17 @@ type framedClaims struct {
 	ctx context.Context
 }
 
-const frameBuffer = 64 << 10
+const (
+	frameBuffer = 64 << 10 // octets of one data frame
+	writeBuffer = 32 << 10
+)
 
 // VisitCreateClaimsResponse writes the answer. When it cannot be written to its
 // end, every claim is given back: the caller drops what came before the break.
 func (f framedClaims) VisitCreateClaimsResponse(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", filterproto.MediaFrames)
 	w.WriteHeader(http.StatusOK)
-	fw := frameWriter{w: bufio.NewWriterSize(w, frameBuffer)}
+	fw := frameWriter{w: bufio.NewWriterSize(w, writeBuffer)}
 	for _, c := range f.claims {
 		f.one(&fw, c)
 		if fw.err != nil {
@@ -96,8 +99,8 @@ func (f *frameWriter) json(kind string, v any) {
 // so that a store that fails midway leaves the stream well-formed. The error is
 // the store's; the connection's is in f.err.
 func (f *frameWriter) content(r queue.Content) error {
-	if f.chunk == nil {
-		f.chunk = make([]byte, frameBuffer)
+	if want := int(min(r.Size(), frameBuffer)); len(f.chunk) < want {
+		f.chunk = make([]byte, want)
 	}
 	for left := r.Size(); left > 0 && f.err == nil; {
 		n := min(left, int64(len(f.chunk)))

@@ -218,6 +218,20 @@ func (r *rig) run() (tcp, unix string, stop context.CancelFunc, done <-chan erro
 	return l.Addr().String(), path, cancel, end
 }
 
+// serveUnix serves s on a unix socket.
+func serveUnix(t testing.TB, s *Server) (path string, stop func()) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, l) }()
+	return path, func() { cancel(); <-done }
+}
+
 func unixClient(path string) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
