@@ -93,14 +93,19 @@ func (r *reading) take(rr dns.RR) {
 			r.badMX = true
 		}
 	case *dns.A:
-		if a, ok := netip.AddrFromSlice(rr.A.To4()); ok {
+		if a, ok := netip.AddrFromSlice(rr.A.To4()); ok && usable(a) {
 			r.addrs = append(r.addrs, a)
 		}
 	case *dns.AAAA:
-		if a, ok := netip.AddrFromSlice(rr.AAAA.To16()); ok && !a.Is4In6() {
+		if a, ok := netip.AddrFromSlice(rr.AAAA.To16()); ok && usable(a) {
 			r.addrs = append(r.addrs, a)
 		}
 	}
+}
+
+// usable leaves out what is no address of a host: "0.0.0.0" would be ourselves.
+func usable(a netip.Addr) bool {
+	return !a.IsUnspecified() && !a.IsMulticast() && !a.Is4In6() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 func (r *reading) finish(m *dns.Msg, last string, hops int) {

@@ -35,6 +35,12 @@ half.test. 300 IN MX 2 mx1.one.test.
 odd.test. 300 IN MX 1 bad\032name.test.
 odd.test. 300 IN MX 2 .
 odd.test. 300 IN MX 3 mx1.one.test.
+nohost.test. 300 IN A 0.0.0.0
+nohost.test. 300 IN A 255.255.255.255
+nohost.test. 300 IN A 224.0.0.1
+nohost.test. 300 IN AAAA ::
+nohost.test. 300 IN AAAA ::ffff:127.0.0.1
+nohost.test. 300 IN AAAA ff02::1
 onlyodd.test. 300 IN MX 1 a\010b.test.
 `
 
@@ -99,6 +105,7 @@ func TestProvenDeadEndsArePermanent(t *testing.T) {
 	want(t, r, "null.test", "556 5.1.10 domain null.test does not accept mail (null MX)")
 	want(t, r, "empty.test", "550 5.4.4 no mail host of empty.test has an address")
 	want(t, r, "dead.test", "550 5.4.4 no mail host of dead.test has an address")
+	want(t, r, "nohost.test", "550 5.4.4 no mail host of nohost.test has an address")
 	want(t, r, "onlyodd.test", "550 5.4.4 no mail host of onlyodd.test has an address")
 }
 

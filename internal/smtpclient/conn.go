@@ -118,6 +118,10 @@ func (c *Conn) command(line string, timeout time.Duration) (smtp.Reply, error) {
 
 // reply reads one reply, all of it within timeout.
 func (c *Conn) reply(timeout time.Duration) (smtp.Reply, error) {
-	_ = c.conn.SetReadDeadline(time.Now().Add(timeout))
+	return c.replyBy(time.Now().Add(timeout))
+}
+
+func (c *Conn) replyBy(deadline time.Time) (smtp.Reply, error) {
+	_ = c.conn.SetReadDeadline(deadline)
 	return readReply(c.r)
 }

@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// slowest is how many octets a second a next hop has to take on the whole, after
+// ten times the limit of one write.
+const slowest = 4 << 10
+
 // block is how many octets of content go out in one write.
 const block = 32 << 10
 
@@ -29,6 +33,7 @@ func (x *exchange) body(content io.Reader) {
 	w := &dotWriter{
 		conn: x.c.conn, buf: b.out[:0], timeout: x.c.o.Timeouts.DataBlock,
 		beforeEnd: func() { x.out.Sent = true },
+		limit:     time.Now().Add(10*x.c.o.Timeouts.DataBlock + time.Duration(max(x.t.Size, 0)/slowest)*time.Second),
 	}
 	if err := x.copy(w, content, b.in[:]); err != nil {
 		x.fail(StageContent, err)
@@ -110,6 +115,7 @@ func (x *exchange) replies() {
 type dotWriter struct {
 	conn      net.Conn
 	timeout   time.Duration
+	limit     time.Time // of all writes
 	buf       []byte
 	beforeEnd func()
 	// The last octets seen decide what a dot or the end means.
@@ -192,7 +198,7 @@ func (w *dotWriter) flush() error {
 	if len(w.buf) == 0 {
 		return nil
 	}
-	_ = w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
+	_ = w.conn.SetWriteDeadline(earlier(time.Now().Add(w.timeout), w.limit))
 	_, err := w.conn.Write(w.buf)
 	w.buf = w.buf[:0]
 	return err

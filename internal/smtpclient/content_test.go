@@ -15,7 +15,7 @@ func wire(t testing.TB, content io.Reader) string {
 	t.Helper()
 	sink := &discardConn{}
 	x := &exchange{t: &Transaction{Size: -1}}
-	w := &dotWriter{conn: sink, buf: make([]byte, 0, block+block/8), timeout: time.Minute, beforeEnd: func() {}}
+	w := &dotWriter{conn: sink, buf: make([]byte, 0, block+block/8), timeout: time.Minute, limit: time.Now().Add(time.Hour), beforeEnd: func() {}}
 	if err := x.copy(w, content, make([]byte, block)); err != nil {
 		t.Fatal(err)
 	}

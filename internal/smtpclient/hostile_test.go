@@ -1,11 +1,14 @@
 package smtpclient
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -219,4 +222,82 @@ func TestReplyIsReadAsItComes(t *testing.T) {
 	if r.Code != 550 || r.Enhanced != "5.1.1" || r.Text != "no\nsuch\n?us?er" {
 		t.Errorf("%+v", r)
 	}
+}
+
+// A peer that answers each RCPT just in time is cut off all the same.
+func TestEnvelopeHasALimitOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		done := make(chan struct{})
+		defer func() { <-done }()
+		go func() {
+			defer close(done)
+			defer func() { _ = there.Close() }()
+			r := bufio.NewReader(there)
+			_, _ = io.WriteString(there, "220 slow\r\n")
+			for {
+				if _, err := r.ReadString('\n'); err != nil {
+					return
+				}
+				time.Sleep(4 * time.Minute)
+				if _, err := io.WriteString(there, "250 ok\r\n"); err != nil {
+					return
+				}
+			}
+		}()
+		c, err := Open(context.Background(), here, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		out := send(c, message(mail, strings.Split(strings.Repeat("a@x.test ", 50), " ")[:50]...), mail)
+		if out.Err == nil || cause(out.Err) != "timeout" {
+			t.Errorf("%v", out.Err)
+		}
+		if took := time.Since(begun); took > 21*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A peer that takes the content drop by drop is cut off as well.
+func TestContentHasALimitOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		done := make(chan struct{})
+		defer func() { <-done }()
+		go func() {
+			defer close(done)
+			defer func() { _ = there.Close() }()
+			r := bufio.NewReaderSize(there, 16)
+			_, _ = io.WriteString(there, "220 slow\r\n")
+			for _, reply := range []string{"250 ok", "250 ok", "250 ok", "354 go"} {
+				if _, err := r.ReadString('\n'); err != nil {
+					return
+				}
+				_, _ = io.WriteString(there, reply+"\r\n")
+			}
+			drop := make([]byte, 4096)
+			for {
+				time.Sleep(10 * time.Second)
+				if _, err := there.Read(drop); err != nil {
+					return
+				}
+			}
+		}()
+		c, err := Open(context.Background(), here, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		tx := message("", "a@x.test")
+		tx.Size = 16 << 20
+		out := c.Send(context.Background(), tx, &endless{left: 16 << 20})
+		if out.Err == nil || out.Sent {
+			t.Errorf("%s", show(out))
+		}
+		if took := time.Since(begun); took > 110*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+	})
 }

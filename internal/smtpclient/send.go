@@ -33,6 +33,7 @@ func (c *Conn) Send(ctx context.Context, t *Transaction, content io.Reader) *Out
 	}
 	done := c.watch(ctx)
 	c.begun++
+	x.limit = time.Now().Add(4 * c.o.Timeouts.Command)
 	x.run(content)
 	if !done() && x.out.Err == nil {
 		x.fail(StageEnd, ctx.Err())
@@ -46,6 +47,7 @@ type exchange struct {
 	t   *Transaction
 	out *Outcome
 
+	limit    time.Time // of the envelope: a reply just in time to each RCPT must not take hours
 	buf      []byte
 	pending  []command // on the wire or in buf, no reply yet
 	mailOK   bool
@@ -142,7 +144,7 @@ func (x *exchange) sync() bool {
 	_, werr := x.c.conn.Write(x.buf)
 	x.buf = x.buf[:0]
 	for _, cmd := range x.pending {
-		r, err := x.c.reply(x.timeout(cmd.stage))
+		r, err := x.c.replyBy(earlier(time.Now().Add(x.timeout(cmd.stage)), x.limit))
 		if werr != nil && err != nil {
 			err = werr
 		}
@@ -156,6 +158,13 @@ func (x *exchange) sync() bool {
 	}
 	x.pending = x.pending[:0]
 	return true
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func (x *exchange) timeout(stage Stage) time.Duration {
