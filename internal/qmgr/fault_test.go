@@ -162,6 +162,9 @@ func TestAnItemIsNotFinishedBeforeItsReport(t *testing.T) {
 		report := s.o.Report
 		s.o.Report = func(ctx context.Context, it queue.Item, k dsn.Kind, is []int) error {
 			if broken.Load() {
+				if rand.IntN(2) == 0 {
+					panic("boom")
+				}
 				return queue.ErrFull
 			}
 			return report(ctx, it, k, is)

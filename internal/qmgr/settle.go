@@ -3,6 +3,8 @@ package qmgr
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"mtad/internal/dsn"
@@ -25,14 +27,25 @@ func (m *Manager) reportKind(ctx context.Context, j *job, k dsn.Kind, is []int, 
 		return
 	}
 	if m.o.Report != nil {
-		it := j.Item
-		it.Expires = m.policy.expires(&it)
-		if err := m.o.Report(ctx, it, k, is); err != nil {
-			m.log.Warn("report not made", "queue_id", it.ID, "kind", k.String(), "err", err)
+		if err := m.tell(ctx, j.Item, k, is); err != nil {
+			m.log.Warn("report not made", "queue_id", j.Item.ID, "kind", k.String(), "err", err)
 			return
 		}
 	}
 	note(is)
+}
+
+// tell calls Options.Report. A panic of it is an error like others: one message
+// must not end the delivery of all.
+func (m *Manager) tell(ctx context.Context, it queue.Item, k dsn.Kind, is []int) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.log.Error("report panicked", "queue_id", it.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errors.New("panic")
+		}
+	}()
+	it.Expires = m.policy.expires(&it)
+	return m.o.Report(ctx, it, k, is)
 }
 
 // settle writes what became of an item and ends the lease. What is pending is

@@ -35,10 +35,11 @@ func unreachable(r smtp.Reply) bool {
 		r.Enhanced == "4.7.4" || r.Enhanced == "4.7.5"
 }
 
-// sessionLost says that a transient reply is about the session rather than a
-// recipient: 421, "system not accepting messages", or no reply.
+// sessionLost says that the reply of a transient result is about the session
+// rather than a recipient: 421, "system not accepting messages", no reply, or a
+// permanent one that does not count as such, as in a greeting of 554.
 func sessionLost(r smtp.Reply) bool {
-	return r.Code == 421 || r.Enhanced == "4.3.2" || unreachable(r)
+	return r.Code == 421 || r.Permanent() || r.Enhanced == "4.3.2" || unreachable(r)
 }
 
 // told says that a success is reported by somebody else, if at all.
