@@ -16,6 +16,9 @@ const MarkField = "X-Mtad-Unscanned"
 // stagedRetry is how soon a message whose client waits is tried again.
 const stagedRetry = time.Second
 
+// sizeRest is how many times longer a message rests that is too large.
+const sizeRest = 20
+
 // fail does what the configuration says about a failure on a claimed item. When
 // even that fails, the lease is left to run out: the item stays where it is.
 func (e *Engine) fail(ctx context.Context, filter string, def Definition, c queue.Claim, class Class, cause error) {
@@ -51,6 +54,9 @@ func (e *Engine) count(filter string, class Class, action Action, cause error) {
 func (e *Engine) act(ctx context.Context, filter string, def Definition, c queue.Claim, class Class, action Action) error {
 	if action == Park {
 		delay := def.RetryDelay
+		if class == OverSize {
+			delay *= sizeRest // it will not shrink; only another configuration helps
+		}
 		if c.Item.Staged {
 			delay = min(delay, stagedRetry)
 		}

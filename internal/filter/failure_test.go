@@ -183,6 +183,17 @@ func TestSweepLeavesFreshMailAndOthersLeasesAlone(t *testing.T) {
 	r.judge("f", c.Token, accept())
 }
 
+func TestAClientIsNotKeptWaitingForAFilterThatIsGone(t *testing.T) {
+	r := newRig(t, oneFilter(Definition{Failure: map[Class]Action{Unreachable: Tempfail}}))
+	r.clock.Advance(6 * time.Minute)
+	w := r.stage(plain)
+	r.e.sweep(context.Background())
+	items, err := w.Wait(context.Background())
+	if err != nil || describe(items) != "rejected 451 defer" {
+		t.Errorf("%s, %v", describe(items), err)
+	}
+}
+
 func TestAPollingScannerIsNotUnreachable(t *testing.T) {
 	r := newRig(t, oneFilter(Definition{Failure: map[Class]Action{Unreachable: Reject}}))
 	r.clock.Advance(time.Hour)

@@ -119,6 +119,8 @@ func TestMixedVerdictsOnAWaitingClient(t *testing.T) {
 	}{
 		{"one rejected", verdict(filterproto.Reject), accept(), []string{"a@x: incoming pending", "b@x: incoming failed"}},
 		{"one discarded", verdict(filterproto.Discard), accept(), []string{"a@x: incoming pending", "b@x: discarded pending"}},
+		{"the first discarded", accept(), verdict(filterproto.Discard), []string{"a@x: discarded pending", "b@x: incoming pending"}},
+		{"the first rejected", accept(), verdict(filterproto.Reject), []string{"a@x: incoming failed", "b@x: incoming pending"}},
 		{"one deferred defers all", verdict(filterproto.Defer), accept(), []string{"a@x: rejected pending", "b@x: rejected pending"}},
 		{"rejected with two replies", filterproto.Verdict{Disposition: filterproto.Reject, Reply: &filterproto.Reply{Code: 552}}, verdict(filterproto.Reject), []string{"a@x: rejected pending", "b@x: rejected pending"}},
 	} {

@@ -38,7 +38,7 @@ func (e *Engine) sweep(ctx context.Context) {
 			continue
 		}
 		absent := def.Pull() && e.absent(name, def, now)
-		if absent && def.action(Unreachable) != Park || lost[name] > 0 && def.minds() {
+		if absent && def.action(Unreachable) != Park || lost[name] > 0 && def.minds() && !e.polled(name) {
 			e.sweepStage(ctx, name, def, absent)
 		}
 		if stats.Held > 0 && def.actsOnPoison() {
@@ -67,6 +67,13 @@ func (e *Engine) absent(filter string, def Definition, now time.Time) (yes bool)
 	return yes
 }
 
+// polled reports whether a scanner waits for work now: it is given what comes
+// back, and Claim applies the rules to that.
+func (e *Engine) polled(filter string) (yes bool) {
+	e.with(filter, func(s *state) { yes = s.polling > 0 })
+	return yes
+}
+
 // minds reports whether a lost lease leads to more than another try.
 func (d Definition) minds() bool { return d.action(Timeout) != Park || d.action(Crash) != Park }
 
@@ -91,7 +98,7 @@ func (e *Engine) sweepStage(ctx context.Context, filter string, def Definition, 
 		}
 		for _, c := range claims {
 			class, bad := def.triage(c.Item)
-			if !bad && absent && def.effective(Unreachable, c.Item) != Park && e.now().Sub(waitingSince(c.Item)) >= def.Timeout {
+			if !bad && absent && def.givesUp(c.Item, e.now()) {
 				class, bad = Unreachable, true
 			}
 			if bad {
@@ -112,6 +119,13 @@ func (e *Engine) sweepStage(ctx context.Context, filter string, def Definition, 
 		// An error leaves the lease to run out, which does the same.
 		_ = e.q.Release(context.WithoutCancel(ctx), t, delay, false)
 	}
+}
+
+// givesUp reports whether the rule for an unreachable filter applies to an item:
+// at once when a client waits, and when it has waited as long as the filter was
+// away otherwise, so that new mail still has the chance of its return.
+func (d Definition) givesUp(it queue.Item, now time.Time) bool {
+	return d.effective(Unreachable, it) != Park && (it.Staged || now.Sub(waitingSince(it)) >= d.Timeout)
 }
 
 // waitingSince is when an item began to wait for its filter: the newest of what
