@@ -91,7 +91,7 @@ type Definition struct {
 	// Scanner does the work. nil is the pull kind.
 	Scanner Kind
 
-	// Failure says what to do for each class; a class not named is Park.
+	// Failure says what to do for each class; a class not named, or with "", is Park.
 	Failure map[Class]Action
 
 	// Timeout: a pull filter is Unreachable when nobody came to claim for so long
@@ -124,7 +124,7 @@ type Definition struct {
 func (d Definition) Pull() bool { return d.Scanner == nil }
 
 func (d Definition) action(c Class) Action {
-	if a, ok := d.Failure[c]; ok {
+	if a := d.Failure[c]; a != "" {
 		return a
 	}
 	return Park
@@ -171,7 +171,7 @@ func (o *Options) check() error {
 			return fmt.Errorf("filter: name %q: want 1 to %d of letters, digits, '-', '_', '.'", name, maxName)
 		}
 		for c, a := range d.Failure {
-			if !c.valid() || !a.valid() {
+			if !c.valid() || a != "" && !a.valid() {
 				return fmt.Errorf("filter: %s: no failure rule %q: %q", name, c, a)
 			}
 		}
