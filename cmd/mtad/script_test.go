@@ -167,15 +167,20 @@ func statusCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// smtpCommand: smtp ADDR FILE speaks the file's lines ("C: …" is sent, "S: …" is
-// a regexp that the next reply's last line has to match).
+// smtpCommand: smtp ADDR FILE [keep] speaks the file's lines ("C: …" is sent,
+// "S: …" is a regexp that the next reply's last line has to match). With keep the
+// connection stays open to the end of the script.
 func smtpCommand(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: smtp ADDR FILE")
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: smtp ADDR FILE [keep]")
 	}
 	c, err := net.Dial("tcp", args[0])
 	ts.Check(err)
-	defer c.Close()
+	if len(args) == 3 {
+		ts.Defer(func() { c.Close() })
+	} else {
+		defer c.Close()
+	}
 	ts.Check(c.SetDeadline(time.Now().Add(time.Minute)))
 	r := bufio.NewReader(c)
 	for line := range bytes.Lines([]byte(ts.ReadFile(args[1]))) {

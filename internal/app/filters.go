@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"mtad/api"
 	"mtad/internal/config"
@@ -85,8 +87,10 @@ func (a *App) filterStates(ctx context.Context) []api.FilterState {
 			continue
 		}
 		out = append(out, api.FilterState{
-			Name: s.Name, Kind: s.Kind, Chains: s.Chains, Breaker: s.Breaker, LastClaimAt: s.LastPoll,
-			Waiting: s.Depth, Leased: s.Leased, Oldest: s.Oldest, InFlight: s.Scanning,
+			Name: s.Name, Kind: s.Kind, Chains: s.Chains, Timing: strings.Join(slices.Compact(s.Timings), ", "),
+			Breaker: s.Breaker, LastClaimAt: s.LastPoll, Waiting: s.Depth, Leased: s.Leased, Oldest: s.Oldest,
+			InFlight: s.Scanning, Limit: s.Limit, Verdicts: s.Verdicts, Failures: s.Failures,
+			LastError: s.LastError, LastErrorAt: s.LastErrorAt,
 		})
 	}
 	return out
