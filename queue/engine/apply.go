@@ -74,6 +74,10 @@ func (t *txn) run() error {
 			return nil
 		}
 	}
+	if len(t.x.Ops) == 0 {
+		t.answer = []queue.Item{t.e.show(old, t.lease)}
+		return nil
+	}
 	main := &draft{t: t, r: old.draft(), state: t.e.stateOf(old, t.lease)}
 	main.r.rev = t.e.revs.Add(1)
 	if t.x.Nonce != "" {

@@ -86,8 +86,9 @@ func (e *Engine) Bulk(ctx context.Context, f queue.Filter, a queue.Action) (queu
 		l.close()
 		return "", err
 	}
+	id := j.Status.ID // the job is the goroutine's from here on
 	go e.runJob(j, l)
-	return j.Status.ID, nil
+	return id, nil
 }
 
 func checkAction(a *queue.Action) error {
@@ -165,7 +166,7 @@ func (e *Engine) runJob(j *job, l *listing) {
 			return
 		}
 		e.slog.Warn("job interrupted", "job", j.Status.ID, "error", err)
-		if !e.pause(500 * time.Millisecond) {
+		if !e.pause(100 * time.Millisecond) {
 			return
 		}
 	}
@@ -243,9 +244,10 @@ func (e *Engine) walkJob(j *job, l *listing) error {
 			at = appendKey(nil, last)
 		}
 		err = e.do(e.ctx, false, func(o *op) error {
-			e.changeAll(o, j, ks, false)
-			j.At, j.Walked = at, !more
-			o.puts = append(o.puts, put{jobKey(j.Status.ID), j.encode()})
+			c := j.copy()
+			e.changeAll(o, c, ks, false)
+			c.At, c.Walked = at, !more
+			o.keepJob(j, c)
 			return nil
 		})
 		if err != nil {
@@ -260,8 +262,9 @@ func (e *Engine) walkJob(j *job, l *listing) error {
 // jobStep tries items that were leased.
 func (e *Engine) jobStep(j *job, ks []key, again bool) error {
 	return e.do(e.ctx, false, func(o *op) error {
-		e.changeAll(o, j, ks, again)
-		o.puts = append(o.puts, put{jobKey(j.Status.ID), j.encode()})
+		c := j.copy()
+		e.changeAll(o, c, ks, again)
+		o.keepJob(j, c)
 		return nil
 	})
 }
@@ -270,7 +273,7 @@ func (e *Engine) jobStep(j *job, ks []key, again bool) error {
 // later. It runs on the commit loop, as one batch.
 func (e *Engine) changeAll(o *op, j *job, ks []key, again bool) {
 	if again {
-		j.Left = slices.Clone(j.Left[len(ks):])
+		j.Left = j.Left[len(ks):]
 	} else {
 		j.Status.Matched += int64(len(ks))
 	}
@@ -333,11 +336,24 @@ func actionOps(r *rec, leased bool, a *queue.Action) []queue.Op {
 	return append(ops, queue.Move{To: queue.Incoming})
 }
 
+// copy is a job to change; it becomes the job when it is durable.
+func (j *job) copy() *job {
+	c := *j
+	c.Left = slices.Clone(j.Left)
+	return &c
+}
+
+func (o *op) keepJob(j, c *job) {
+	o.puts = append(o.puts, put{jobKey(c.Status.ID), c.encode()})
+	o.after = append(o.after, func() { *j = *c })
+}
+
 // endJob writes that the job is done.
 func (e *Engine) endJob(j *job) error {
 	return e.do(e.ctx, false, func(o *op) error {
-		j.Status.Finished = o.b.now
-		o.puts = append(o.puts, put{jobKey(j.Status.ID), j.encode()})
+		c := j.copy()
+		c.Status.Finished = o.b.now
+		o.keepJob(j, c)
 		o.sync = true
 		return nil
 	})

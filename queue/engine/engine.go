@@ -91,19 +91,21 @@ func Open(ctx context.Context, log Log, o Options) (*Engine, error) {
 		news: make(chan struct{}), drained: make(chan struct{})}
 	e.ids.node = o.Node
 	e.revs.Store(uint64(o.Now().UnixNano()))
+	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	e.reset()
 	if u := log.Unsafe(); len(u) > 0 {
 		if !o.Unsafe.NoSync {
+			e.cancel()
 			return nil, &UnsafeLogError{u}
 		}
 		e.unsafe = append(e.unsafe, u...)
 	}
 	if log.Epoch() != 0 {
 		if err := e.load(); err != nil && !isLogTrouble(err) {
+			e.cancel()
 			return nil, err
 		}
 	}
-	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	e.loops.Go(e.commitLoop)
 	e.work.Go(e.follow)
 	e.work.Go(e.housekeep)

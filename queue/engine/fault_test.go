@@ -16,12 +16,13 @@ type fault struct {
 	err   error
 	left  atomic.Int64
 	fired atomic.Bool
+	off   atomic.Bool
 }
 
 func (f *fault) String() string { return "fault" }
 
 func (f *fault) MaybeError(op errorfs.Op) error {
-	if f.kinds[op.Kind] && f.left.Add(-1) == 0 {
+	if f.kinds[op.Kind] && !f.off.Load() && f.left.Add(-1) == 0 {
 		f.fired.Store(true)
 		return f.err
 	}
@@ -77,6 +78,7 @@ func runWithFault(t *testing.T, f *fault, what string) {
 	}
 	w := newWorld()
 	w.history(q)
+	f.off.Store(true)
 	ready(t, q, what)
 	cut := crashed(mem, 1)
 	known := w.copy()

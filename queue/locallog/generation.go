@@ -36,26 +36,30 @@ type generation struct {
 
 // openGeneration opens the store behind a gate of its own.
 func (l *Log) openGeneration() (g *generation, err error) {
-	g = &generation{log: l, fs: newGateFS(l.space.wrap(l.o.FS))}
+	fs := newGateFS(l.space.wrap(l.o.FS))
+	g = &generation{log: l, fs: fs}
 	g.idle.L = &g.mu
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("store panics: %v: %w", r, engine.ErrLogIO)
 		}
 		if err == nil && g.failed.Load() {
-			err = g.err
-			go g.abandon()
+			err = g.err // fail abandons it
 		}
 		if err != nil {
-			g.fs.shut()
+			fs.shut()
 		}
 	}()
-	if err := makeDir(g.fs, l.dir); err != nil {
+	db := g.fs.PathJoin(l.dir, "db")
+	if err := makeDir(g.fs, db); err != nil {
 		return nil, err
 	}
 	g.cache = pebble.NewCache(l.o.CacheSize)
 	defer g.cache.Unref()
-	g.db, err = pebble.Open(g.fs.PathJoin(l.dir, "db"), g.options())
+	if g.db, err = pebble.Open(db, g.options()); err == nil {
+		failed := g.fail
+		fs.failed.Store(&failed)
+	}
 	return g, err
 }
 

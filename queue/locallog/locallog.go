@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +87,7 @@ var _ engine.Log = (*Log)(nil)
 // log is down until a later attempt works; other errors are returned.
 func Open(dir string, o Options) (*Log, error) {
 	o = o.withDefaults()
-	if err := makeDir(o.FS, dir); err != nil && !isTransient(err) {
+	if err := o.FS.MkdirAll(dir, 0o700); err != nil && !isTransient(err) {
 		return nil, fmt.Errorf("locallog: make %s: %w", dir, err)
 	}
 	lock, err := takeLock(o.FS, dir)
@@ -134,37 +135,33 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// makeDir makes dir and what is missing above it, and syncs every directory that
-// got an entry: a directory that a power cut takes away takes the queue with it.
+// makeDir makes dir and what is missing above it, and syncs all that is above: a
+// directory that a power cut takes away takes the queue with it. It does so also
+// when dir is there, since whoever made it may have failed to sync it. What is
+// above and may not be read was there before us.
 func makeDir(fs vfs.FS, dir string) error {
-	var missing []string
-	for d := dir; ; d = fs.PathDir(d) {
-		if _, err := fs.Stat(d); err == nil || d == fs.PathDir(d) {
-			break
-		}
-		missing = append(missing, d)
-	}
-	if len(missing) == 0 {
-		return nil
-	}
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	for _, d := range missing {
-		parent := fs.PathDir(d)
-		f, err := fs.OpenDir(parent)
-		if err != nil {
-			return err
-		}
-		err = f.Sync()
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
+	for d := dir; d != fs.PathDir(d); {
+		d = fs.PathDir(d)
+		if err := syncDir(fs, d); err != nil && !errors.Is(err, os.ErrPermission) {
 			return err
 		}
 	}
 	return nil
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	f, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 // takeLock locks the directory for this process. The lock file is ours, not
@@ -236,7 +233,7 @@ func (l *Log) reopen() {
 func (l *Log) generation() (*generation, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cur == nil {
+	if l.cur == nil || l.cur.failed.Load() {
 		return nil, fmt.Errorf("locallog: store is down: %w", engine.ErrLogIO)
 	}
 	return l.cur, nil
@@ -246,7 +243,7 @@ func (l *Log) generation() (*generation, error) {
 func (l *Log) Epoch() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cur == nil {
+	if l.cur == nil || l.cur.failed.Load() {
 		return 0
 	}
 	return l.cur.epoch
@@ -261,7 +258,7 @@ func (l *Log) Wait(ctx context.Context, old uint64) (uint64, error) {
 		switch {
 		case closed:
 			return 0, errClosed
-		case cur != nil && cur.epoch != old:
+		case cur != nil && cur.epoch != old && !cur.failed.Load():
 			return cur.epoch, nil
 		}
 		select {
