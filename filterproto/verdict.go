@@ -1,19 +1,23 @@
 package filterproto
 
-// Verdict is a filter's answer to one claimed message. The zero Disposition is
-// invalid: an answer that says nothing is not an accept.
+// Verdict is a filter's answer to one claimed message (spec/filter.md §7). The
+// zero Disposition is invalid: an answer that says nothing is not an accept. It
+// takes effect as a whole, durably, or not at all.
 type Verdict struct {
 	Disposition Disposition `json:"disposition"`
-	// Reply is what the client or the DSN is told of a reject or defer; a default
-	// is used when absent. Text is one line, at most 500 octets.
+	// Reply is what the client or the DSN is told of a reject (5yz) or defer (4yz);
+	// a default is used when absent. It goes with no other disposition. Text is one
+	// line, at most MaxReplyText octets.
 	Reply *Reply `json:"reply,omitempty"`
 	// Edits are applied in order, with accept only. At most MaxEdits.
 	Edits []Edit `json:"edits,omitempty"`
 	// Quarantine holds the message after the edits; it survives accept.
 	Quarantine *Quarantine `json:"quarantine,omitempty"`
-	Score      float64     `json:"score,omitempty"`
-	Symbols    []string    `json:"symbols,omitempty"`
-	Reason     string      `json:"reason,omitempty"` // for people; not sent to peers
+	// Score and Symbols are remembered with the message and shown to later filters.
+	// Score is finite; at most MaxSymbols symbols of at most 256 octets each.
+	Score   float64  `json:"score,omitempty"`
+	Symbols []string `json:"symbols,omitempty"`
+	Reason  string   `json:"reason,omitempty"` // for people; not sent to peers; at most 1000 octets
 	// RetryAfter, with defer, is how many seconds to wait before the message is
 	// offered again.
 	RetryAfter int `json:"retry_after,omitempty"`
@@ -94,7 +98,7 @@ type Edit struct {
 	Value string `json:"value,omitempty"`
 	Index int    `json:"index,omitempty"`
 	Body  []byte `json:"body,omitempty"` // base64 in JSON
-	// Upload names octets sent before (POST …/upload).
+	// Upload names octets sent before, under the same claim (Client.Upload).
 	Upload string `json:"upload,omitempty"`
 }
 
