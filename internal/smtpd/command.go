@@ -10,12 +10,15 @@ import (
 // command runs one command line, which still has its LF.
 func (s *session) command(line []byte, tooLong bool) {
 	s.verb = smtp.Unknown
+	line, ok := s.unline(line)
+	if !ok {
+		return
+	}
 	if tooLong {
 		s.say(&badLong)
 		return
 	}
-	line, ok := s.unline(line)
-	if !ok {
+	if !s.checkOctets(line) {
 		return
 	}
 	verb, arg := smtp.ParseCommand(line)
@@ -26,8 +29,8 @@ func (s *session) command(line []byte, tooLong bool) {
 	s.dispatch(verb, string(arg), line)
 }
 
-// unline takes the line end off and refuses what is no line. What follows a
-// bare CR or LF is not read: it may be somebody else's data.
+// unline takes the line end off. What follows a bare LF is not read: it may be
+// somebody else's data.
 func (s *session) unline(line []byte) ([]byte, bool) {
 	line = line[:len(line)-1]
 	switch {
@@ -38,18 +41,23 @@ func (s *session) unline(line []byte) ([]byte, bool) {
 		s.end("bare_lf")
 		return nil, false
 	}
+	return line, true
+}
+
+// checkOctets refuses control characters. A bare CR is as bad as a bare LF.
+func (s *session) checkOctets(line []byte) bool {
 	if bytes.IndexByte(line, '\r') >= 0 && s.o.LineEnds != Normalize {
 		s.say(&badLF)
 		s.end("bare_cr")
-		return nil, false
+		return false
 	}
 	for _, c := range line {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			s.say(&badChar)
-			return nil, false
+			return false
 		}
 	}
-	return line, true
+	return true
 }
 
 // checkText lets octets outside US-ASCII into MAIL and RCPT alone (RFC 6531).

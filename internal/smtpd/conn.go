@@ -102,8 +102,9 @@ func (c *wire) readLine() (line []byte, tooLong bool, err error) {
 			return line, skipped > 0 || len(line) > c.srv.o.Limits.CommandLine, nil
 		}
 		if c.buffered() >= c.srv.o.Limits.CommandLine {
-			skipped += c.buffered()
-			c.r, c.w = 0, 0
+			// The last octet stays: it may be the CR of the line's end.
+			skipped += c.buffered() - 1
+			c.r = c.w - 1
 			if skipped > maxSkip {
 				return nil, true, errFlood
 			}

@@ -97,6 +97,7 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte(hello+"RCPT TO:<x%else.example@example.org>\r\nRCPT TO:<@a:b@c>\r\nQUIT\r\n"), byte(5), false)
 	f.Add([]byte(hello+"DATA\r\nx\n.\n"+smuggled+"QUIT\r\n"), byte(7), false)
 	f.Add([]byte("NOOP "+strings.Repeat("x", 600)+"\r\nQUIT\r\n"), byte(100), false)
+	f.Add([]byte("NOOP "+strings.Repeat("x", 600)+"\x00\rx\r\nQUIT\r\n"), byte(100), false)
 	f.Fuzz(func(t *testing.T, input []byte, size byte, norm bool) {
 		ends := Reject
 		if norm {

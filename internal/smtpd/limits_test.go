@@ -22,6 +22,12 @@ func TestCommandLineLength(t *testing.T) {
 	p.talk("> " + at + "\n< 250\n> " + at + "x\n< 500 5.5.2\n> NOOP\n< 250")
 	p.send(strings.Repeat("y", 100_000) + "\r\nNOOP\r\n")
 	p.talk("< 500 5.5.2\n< 250")
+	for n := smallBuffer - 3; n < smallBuffer+3; n++ { // CR and LF on both sides of a full buffer
+		p.send(strings.Repeat("y", n))
+		p.send("\r")
+		p.send("\nNOOP\r\n")
+		p.talk("< 500 5.5.2\n< 250")
+	}
 }
 
 func TestEndlessCommandLineEndsTheSession(t *testing.T) {

@@ -119,6 +119,7 @@ func TestCommandsWithBareLineEndsEndTheSession(t *testing.T) {
 		"LF inside a path":       "MAIL FROM:<a\nRCPT TO:<b@example.org>\r\n",
 		"CR before CRLF":         "NOOP\r\r\n",
 		"LF hides a command":     "NOOP\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nx\r\n.\r\n",
+		"LF behind a long line":  "NOOP " + strings.Repeat("x", 10_000) + "\nMAIL FROM:<>\r\n",
 		"CR in a HELO name":      "EHLO a\rb\r\n",
 		"header behind the HELO": "EHLO a\nX-Injected: yes\r\n",
 	} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 
@@ -62,6 +63,24 @@ func TestPipelinedCommandsAreAnsweredInOneWrite(t *testing.T) {
 	if all := strings.Join(c.all, ""); !strings.HasSuffix(all, "250 2.0.0 ok\r\n") {
 		t.Errorf("%q", all)
 	}
+}
+
+// A client that does not read costs one write's time, not one for each reply.
+func TestNothingIsWrittenAfterAWriteFailed(t *testing.T) {
+	srv, _ := sinkServer(t, func(o *Options) { o.Limits.Greeting = -1 })
+	input := strings.Repeat("NOOP\r\n", 10_000)
+	c := &deaf{writes: writes{script: script{input: []byte(input), size: 1000}}}
+	newSession(srv, c).serve(false)
+	if len(c.all) != 1 {
+		t.Errorf("%d writes", len(c.all))
+	}
+}
+
+type deaf struct{ writes }
+
+func (c *deaf) Write(p []byte) (int, error) {
+	_, _ = c.writes.Write(p)
+	return 0, os.ErrDeadlineExceeded
 }
 
 func TestEachMessageHasALogLineWithItsID(t *testing.T) {
