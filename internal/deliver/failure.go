@@ -29,6 +29,9 @@ func address(t mxlookup.Target) string {
 	if !t.Addr.IsValid() {
 		return t.Host
 	}
+	if remoteName(t) != t.Host {
+		return t.Addr.String()
+	}
 	return t.Host + "[" + t.Addr.Addr().String() + "]:" + strconv.Itoa(int(t.Addr.Port()))
 }
 

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"mtad/queue"
@@ -18,7 +17,7 @@ import (
 
 // mailbox is one maildir below the root.
 type mailbox struct {
-	root *os.Root
+	dir  directory
 	name string
 }
 
@@ -26,20 +25,15 @@ func (b *mailbox) path(elem ...string) string {
 	return b.name + "/" + strings.Join(elem, "/")
 }
 
-// make creates the directories that are missing, durably. "new" comes last:
-// where it is, the others are.
+// make creates the directories that are missing. Those that are there may be
+// from a run that ended before they were durable, so they are synced as well.
 func (b *mailbox) make() error {
-	if _, err := b.root.Stat(b.path("new")); err == nil {
-		return nil
-	} else if !isNotExist(err) {
-		return err
-	}
 	for _, dir := range []string{b.name, b.path("tmp"), b.path("cur"), b.path("new")} {
-		if err := b.root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := b.dir.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
-	return errors.Join(syncDir(b.root, b.name), syncDir(b.root, "."))
+	return errors.Join(b.dir.Sync(b.name), b.dir.Sync("."))
 }
 
 // fileName is the same for each delivery of an item to a recipient. 13+1+7+1+16
@@ -55,9 +49,9 @@ func (b *mailbox) has(file string) (bool, error) {
 		b.path("new", file), b.path("cur", file), b.path("cur", file+":2,"), b.path("cur", file+":2,S"),
 		b.path("cur", file+":2,RS"), b.path("cur", file+":2,FS"), b.path("cur", file+":2,ST"),
 	} {
-		if _, err := b.root.Lstat(place); err == nil {
-			return true, syncDir(b.root, b.path("new")) // it may not be durable yet
-		} else if !isNotExist(err) {
+		if _, err := b.dir.Lstat(place); err == nil {
+			return true, b.dir.Sync(b.path("new")) // it may not be durable yet
+		} else if !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
 	}
@@ -67,7 +61,7 @@ func (b *mailbox) has(file string) (bool, error) {
 // write makes the whole message in "tmp", on stable storage.
 func (b *mailbox) write(ctx context.Context, j *Job, index int, file string) (tmp string, err error) {
 	tmp = b.path("tmp", file+"."+rand.Text()[:8])
-	f, err := b.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := b.dir.Create(tmp)
 	if err != nil {
 		return "", err
 	}
@@ -76,7 +70,7 @@ func (b *mailbox) write(ctx context.Context, j *Job, index int, file string) (tm
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		_ = b.root.Remove(tmp)
+		_ = b.dir.Remove(tmp)
 		return "", err
 	}
 	return tmp, nil
@@ -84,11 +78,11 @@ func (b *mailbox) write(ctx context.Context, j *Job, index int, file string) (tm
 
 // publish moves the message to "new" and makes that durable.
 func (b *mailbox) publish(tmp, file string) error {
-	if err := b.root.Rename(tmp, b.path("new", file)); err != nil {
-		_ = b.root.Remove(tmp)
+	if err := b.dir.Rename(tmp, b.path("new", file)); err != nil {
+		_ = b.dir.Remove(tmp)
 		return err
 	}
-	return syncDir(b.root, b.path("new"))
+	return b.dir.Sync(b.path("new"))
 }
 
 // errContent: the queue could not give the content.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,9 +36,16 @@ type MaildirOptions struct {
 // part and the recipient, so that a repeat after a crash is recognised while
 // the message is in "new", or in "cur" with the flags a reader usually sets.
 type Maildir struct {
-	obs  *observer
-	root *os.Root
+	obs *observer
+	dir directory
+
+	mu sync.Mutex
+	// made are mailboxes whose directories are known to be durable.
+	made map[string]bool
 }
+
+// maxMade bounds what is remembered of mailboxes; forgetting costs two syncs.
+const maxMade = 10_000
 
 // NewMaildir opens the directory.
 func NewMaildir(o MaildirOptions) (*Maildir, error) {
@@ -52,11 +60,11 @@ func NewMaildir(o MaildirOptions) (*Maildir, error) {
 		_ = root.Close()
 		return nil, fmt.Errorf("deliver: maildir: %w", err)
 	}
-	return &Maildir{obs: newObserver("maildir", o.Logger, o.Registry), root: root}, nil
+	return &Maildir{obs: newObserver("maildir", o.Logger, o.Registry), dir: rooted{root}, made: map[string]bool{}}, nil
 }
 
 // Close closes the directory. Deliveries under way fail transiently.
-func (m *Maildir) Close() error { return m.root.Close() }
+func (m *Maildir) Close() error { return m.dir.Close() }
 
 // Deliver implements Transport.
 func (m *Maildir) Deliver(ctx context.Context, j Job) []Result {
@@ -115,10 +123,46 @@ func (m *Maildir) deliverOne(ctx context.Context, j *Job, index int) error {
 	if err := checkMailbox(j.NextHop); err != nil {
 		return err
 	}
-	box := &mailbox{root: m.root, name: j.NextHop}
+	box := &mailbox{dir: m.dir, name: j.NextHop}
+	if err := m.ensure(box); err != nil {
+		return err
+	}
+	err := m.store(ctx, box, j, index)
+	if err != nil { // somebody may have taken the mailbox away
+		m.remember(box.name, false)
+	}
+	return err
+}
+
+// ensure makes the mailbox where this process has not done so before.
+func (m *Maildir) ensure(box *mailbox) error {
+	m.mu.Lock()
+	made := m.made[box.name]
+	m.mu.Unlock()
+	if made {
+		return nil
+	}
 	if err := box.make(); err != nil {
 		return err
 	}
+	m.remember(box.name, true)
+	return nil
+}
+
+func (m *Maildir) remember(name string, made bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !made {
+		delete(m.made, name)
+		return
+	}
+	if len(m.made) >= maxMade {
+		clear(m.made)
+	}
+	m.made[name] = true
+}
+
+func (m *Maildir) store(ctx context.Context, box *mailbox, j *Job, index int) error {
 	file := fileName(&j.Item, j.recipient(index).Path)
 	there, err := box.has(file)
 	if err != nil || there {
@@ -129,15 +173,6 @@ func (m *Maildir) deliverOne(ctx context.Context, j *Job, index int) error {
 		return err
 	}
 	return box.publish(tmp, file)
-}
-
-// syncDir makes the entries of a directory durable.
-func syncDir(root *os.Root, name string) error {
-	d, err := root.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // syncParent makes the entry of the directory itself durable.
@@ -151,5 +186,3 @@ func syncParent(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
-
-func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -236,3 +236,13 @@ func FuzzMailboxName(f *testing.F) {
 		}
 	})
 }
+
+func TestMailboxThatWasTakenAwayIsMadeAgain(t *testing.T) {
+	m, dir := maildir(t)
+	expect(t, m.Deliver(bg, toMailbox("alice", mail, "a@local.test")), delivered)
+	if err := os.RemoveAll(filepath.Join(dir, "alice")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, m.Deliver(bg, toMailbox("alice", mail, "a@local.test")), "pending 451 4.2.0 mailbox not available now")
+	expect(t, m.Deliver(bg, toMailbox("alice", mail, "a@local.test")), delivered)
+}
