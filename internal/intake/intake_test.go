@@ -2,9 +2,11 @@ package intake
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +206,38 @@ func TestReplyOf(t *testing.T) {
 	}
 	if !ReplyOf(nil).IsZero() {
 		t.Error("a reply for no error")
+	}
+}
+
+// The replies are those of the error codes that API and metrics use.
+func TestRepliesAreThoseOfTheErrorCodes(t *testing.T) {
+	b, err := os.ReadFile("../../spec/errors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct {
+		Code string
+		SMTP struct {
+			Code           int
+			Enhanced, Text string
+		}
+	}
+	if err := json.Unmarshal(b, &list); err != nil {
+		t.Fatal(err)
+	}
+	codes := map[string]error{
+		"storage_full": queue.ErrFull, "message_too_large": queue.ErrTooLarge, "unavailable": queue.ErrUnavailable,
+		"uncertain": queue.ErrUncertain, "corrupt": queue.ErrCorrupt, "internal": errors.New("unknown"),
+	}
+	for _, c := range list {
+		want := smtp.Reply{Code: c.SMTP.Code, Enhanced: c.SMTP.Enhanced, Text: c.SMTP.Text}
+		if e := codes[c.Code]; e != nil && ReplyOf(e) != want {
+			t.Errorf("%s: %v, want %v", c.Code, ReplyOf(e), want)
+		}
+		delete(codes, c.Code)
+	}
+	if len(codes) != 0 {
+		t.Errorf("not in errors.json: %v", codes)
 	}
 }
 

@@ -24,17 +24,17 @@ func ReplyOf(err error) smtp.Reply {
 			return m.reply
 		}
 	}
-	return smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "local trouble, try again later"}
+	return smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "local error, try again later"}
 }
 
 var replies = []struct {
 	err   error
 	reply smtp.Reply
 }{
-	{queue.ErrFull, smtp.Reply{Code: 452, Enhanced: "4.3.1", Text: "insufficient system storage, try again later"}},
-	{queue.ErrTooLarge, smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "message too big"}},
-	{queue.ErrUncertain, smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "outcome uncertain, send it again"}},
-	{queue.ErrUnavailable, smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "queue not available, try again later"}},
+	{queue.ErrFull, smtp.Reply{Code: 452, Enhanced: "4.3.1", Text: "insufficient system storage"}},
+	{queue.ErrTooLarge, smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "message too big for system"}},
+	{queue.ErrUncertain, smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "outcome uncertain, try again later"}},
+	{queue.ErrUnavailable, smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "storage unavailable, try again later"}},
 	{queue.ErrInvalid, smtp.Reply{Code: 554, Enhanced: "5.6.0", Text: "message not acceptable"}},
 	{ErrLoop, smtp.Reply{Code: 554, Enhanced: "5.4.6", Text: "too many hops: mail loop"}},
 	{ErrNoRecipients, smtp.Reply{Code: 554, Enhanced: "5.5.1", Text: "no valid recipients"}},
