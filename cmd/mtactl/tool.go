@@ -67,6 +67,9 @@ func (t *tool) root() *cobra.Command {
 		if t.output != "table" && t.output != "json" {
 			return usage("--output %q: want table or json", t.output)
 		}
+		if t.timeout <= 0 {
+			return usage("--timeout: want more than 0")
+		}
 		return nil
 	}
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))

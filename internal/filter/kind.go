@@ -54,9 +54,11 @@ type Class string
 const (
 	Unreachable Class = "unreachable" // no connection; pull: nobody claims
 	Timeout     Class = "timeout"     // no answer in time; pull: the lease ran out
-	Protocol    Class = "protocol"    // an answer that cannot be understood or carried out
-	Crash       Class = "crash"       // it died on this message; pull: MaxClaims leases lost
-	OverSize    Class = "over-size"   // larger than the filter takes
+	// Protocol: an answer that cannot be understood or carried out. A pull scanner is
+	// told so instead, and its lease runs on.
+	Protocol Class = "protocol"
+	Crash    Class = "crash"     // it died on this message; pull: MaxClaims leases lost
+	OverSize Class = "over-size" // larger than the filter takes
 )
 
 // Classes lists all of them.
