@@ -224,38 +224,43 @@ func TestReplyIsReadAsItComes(t *testing.T) {
 	}
 }
 
+// slowly runs a session with a peer of its own, on a clock that jumps, and
+// returns how it ended and how long it took.
+func slowly(t *testing.T, tx *Transaction, content io.Reader, play func(p *peer)) (out *Outcome, took time.Duration) {
+	t.Helper()
+	here, there := net.Pipe()
+	done := make(chan struct{})
+	defer func() { <-done }()
+	go func() {
+		defer close(done)
+		defer func() { _ = there.Close() }()
+		play(&peer{t, there, bufio.NewReaderSize(there, 16)})
+	}()
+	c, err := Open(context.Background(), here, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	out = c.Send(context.Background(), tx, content)
+	return out, time.Since(begun)
+}
+
 // A peer that answers each RCPT just in time is cut off all the same.
 func TestEnvelopeHasALimitOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		here, there := net.Pipe()
-		done := make(chan struct{})
-		defer func() { <-done }()
-		go func() {
-			defer close(done)
-			defer func() { _ = there.Close() }()
-			r := bufio.NewReader(there)
-			_, _ = io.WriteString(there, "220 slow\r\n")
+		tx := message(mail, strings.Fields(strings.Repeat("a@x.test ", 50))...)
+		out, took := slowly(t, tx, strings.NewReader(mail), func(p *peer) {
+			p.say("220 slow")
 			for {
-				if _, err := r.ReadString('\n'); err != nil {
+				if _, err := p.r.ReadString('\n'); err != nil {
 					return
 				}
 				time.Sleep(4 * time.Minute)
-				if _, err := io.WriteString(there, "250 ok\r\n"); err != nil {
-					return
-				}
+				p.say("250 ok")
 			}
-		}()
-		c, err := Open(context.Background(), here, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		begun := time.Now()
-		out := send(c, message(mail, strings.Split(strings.Repeat("a@x.test ", 50), " ")[:50]...), mail)
-		if out.Err == nil || cause(out.Err) != "timeout" {
-			t.Errorf("%v", out.Err)
-		}
-		if took := time.Since(begun); took > 21*time.Minute {
-			t.Errorf("it took %v", took)
+		})
+		if out.Err == nil || cause(out.Err) != "timeout" || took > 21*time.Minute {
+			t.Errorf("after %v: %v", took, out.Err)
 		}
 	})
 }
@@ -263,41 +268,24 @@ func TestEnvelopeHasALimitOfItsOwn(t *testing.T) {
 // A peer that takes the content drop by drop is cut off as well.
 func TestContentHasALimitOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		here, there := net.Pipe()
-		done := make(chan struct{})
-		defer func() { <-done }()
-		go func() {
-			defer close(done)
-			defer func() { _ = there.Close() }()
-			r := bufio.NewReaderSize(there, 16)
-			_, _ = io.WriteString(there, "220 slow\r\n")
-			for _, reply := range []string{"250 ok", "250 ok", "250 ok", "354 go"} {
-				if _, err := r.ReadString('\n'); err != nil {
-					return
-				}
-				_, _ = io.WriteString(there, reply+"\r\n")
-			}
-			drop := make([]byte, 4096)
-			for {
-				time.Sleep(10 * time.Second)
-				if _, err := there.Read(drop); err != nil {
-					return
-				}
-			}
-		}()
-		c, err := Open(context.Background(), here, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		begun := time.Now()
 		tx := message("", "a@x.test")
 		tx.Size = 16 << 20
-		out := c.Send(context.Background(), tx, &endless{left: 16 << 20})
-		if out.Err == nil || out.Sent {
-			t.Errorf("%s", show(out))
-		}
-		if took := time.Since(begun); took > 110*time.Minute {
-			t.Errorf("it took %v", took)
+		out, took := slowly(t, tx, &endless{left: 16 << 20}, func(p *peer) {
+			p.say("220 slow")
+			for _, reply := range []string{"250 ok", "250 ok", "250 ok", "354 go"} {
+				if _, err := p.r.ReadString('\n'); err != nil {
+					return
+				}
+				p.say(reply)
+			}
+			for drop := make([]byte, 4096); ; time.Sleep(10 * time.Second) {
+				if _, err := p.conn.Read(drop); err != nil {
+					return
+				}
+			}
+		})
+		if out.Err == nil || out.Sent || took > 110*time.Minute {
+			t.Errorf("after %v: %s", took, show(out))
 		}
 	})
 }
