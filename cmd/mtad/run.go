@@ -74,7 +74,7 @@ func load(file string) (*config.Config, error) {
 	}
 	cfg, err := config.Load(file)
 	if _, ok := errors.AsType[config.Problems](err); err != nil && !ok {
-		return nil, errors.Join(app.ErrConfig, err)
+		return nil, fmt.Errorf("%w: %w", app.ErrConfig, err)
 	}
 	return cfg, err
 }

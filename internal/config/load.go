@@ -14,7 +14,7 @@ import (
 
 // Bounds of the file.
 const (
-	MaxFile = 1 << 20 // octets
+	MaxFile = 512 << 10 // octets
 	MaxLine = 4 << 10 // octets of one line
 	maxDeep = 32      // brackets in brackets
 )
@@ -119,7 +119,7 @@ func (d *decoder) syntax(err error) {
 			at = Position{t.Position.Line, t.Position.Column}
 		}
 	}
-	d.add(at, "", msg, "the file is YAML: spaces, not tabs, and the same indentation for what belongs together")
+	d.add(at, "", msg, "the file is YAML: spaces, not tabs; the same indentation for what belongs together; quotes around a value that begins with a bracket")
 }
 
 // tooMuch finds what would make the parser use memory or stack without bound.
