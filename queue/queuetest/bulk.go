@@ -97,9 +97,6 @@ func (m *Model) runJob(j *job, id queue.ID, now time.Time) bool {
 		j.status.LastFail = err.Error()
 	default:
 		j.status.Changed++
-		if a.Kind == queue.ActionRequeue {
-			it.LostClaims = 0 // it enters anew, also the state it stood in
-		}
 	}
 	return true
 }

@@ -10,9 +10,9 @@ import (
 // that was not synced.
 func modelSubject(*testing.T) *Subject {
 	clock := NewClock()
-	m := NewModel(ModelOptions{Clock: clock, KeepLazy: true})
+	m := NewModel(ModelOptions{Clock: clock, KeepLazy: true, MaxClaims: 5})
 	return &Subject{
-		Queue: m, Now: clock.Now, Advance: clock.Advance, MaxClaims: 3,
+		Queue: m, Now: clock.Now, Advance: clock.Advance, MaxClaims: 5,
 		Crash: func() queue.Queue {
 			m = m.Crash(m.Lazy())
 			return m

@@ -29,7 +29,7 @@ func (c *change) do(it *item, op queue.Op) error {
 	case queue.ReleaseHold:
 		if it.Hold != nil {
 			c.event(it, queue.EventReleased, it.Hold.Reason)
-			it.Hold = nil
+			it.Hold, it.LostClaims = nil, 0
 		}
 	case queue.SetPriority:
 		it.Priority = op.Priority

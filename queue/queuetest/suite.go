@@ -19,6 +19,8 @@ type Subject struct {
 	Crash func() queue.Queue
 	// MaxClaims is how many lost claims make a message poison; 0 stands for 5.
 	MaxClaims int
+
+	rewrite bool // answers of a written history are taken, not compared
 }
 
 func (s *Subject) maxClaims() int {
@@ -77,7 +79,8 @@ func Run(t *testing.T, open func(t *testing.T) queue.Queue) {
 	RunSubject(t, func(t *testing.T) *Subject { return &Subject{Queue: open(t)} })
 }
 
-// RunSubject runs every behaviour of the suite on a queue of its own.
+// RunSubject runs every behaviour of the suite, and every written history, on a
+// queue of its own.
 func RunSubject(t *testing.T, open func(t *testing.T) *Subject) {
 	for topic, behaviours := range suite() {
 		t.Run(topic, func(t *testing.T) {
@@ -86,6 +89,7 @@ func RunSubject(t *testing.T, open func(t *testing.T) *Subject) {
 			}
 		})
 	}
+	t.Run("history", func(t *testing.T) { runFiles(t, open) })
 }
 
 func (b behaviour) run(t *testing.T, s *Subject) {

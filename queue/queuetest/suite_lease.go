@@ -149,6 +149,10 @@ var leaseTests = []behaviour{
 		if h := r.get(id).Hold; h == nil || h.Reason != "poison" {
 			r.Errorf("hold %+v, want reason poison", h)
 		}
+		r.operate(id, queue.ReleaseHold{})
+		if n := r.claimOne(forScan).Item.LostClaims; n != 0 {
+			r.Errorf("released with %d lost claims, want a fresh start", n)
+		}
 	}},
 	{"a change of stage forgets the lost claims", nothing, func(r *rig) {
 		id := r.unfiltered().ID

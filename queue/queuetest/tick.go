@@ -17,7 +17,7 @@ func (m *Model) tick(now time.Time) {
 	}
 	for _, it := range m.state.items {
 		if h := it.Hold; h != nil && !h.Until.IsZero() && !h.Until.After(now) {
-			it.Hold = nil
+			it.Hold, it.LostClaims = nil, 0
 			it.step(now, queue.EventReleased, h.Reason)
 			m.tell(it.msg, queue.Event{At: now, Kind: queue.EventReleased, ID: it.ID, State: it.State, Text: h.Reason})
 			m.state.touch(it)
