@@ -200,7 +200,7 @@ func (b *builder) current(ctx context.Context) (*current, error) {
 
 // readHeader reads up to the end of the header section and the separator.
 func readHeader(r io.Reader, maxHeader int) (*current, error) {
-	buf := make([]byte, 0, min(16<<10, maxHeader+4))
+	buf := make([]byte, 0, min(4<<10, maxHeader+4))
 	for {
 		n, err := io.ReadFull(r, buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
