@@ -97,3 +97,17 @@ func TestProtocolNames(t *testing.T) {
 		}
 	}
 }
+
+func TestPolicyIsToldWhenATransactionAndASessionEnd(t *testing.T) {
+	var resets, closes int
+	d := openDoor(t, func(o *Options, _ *intake.Options) {
+		o.Policy.Reset = func(*Conversation) { resets++ }
+		o.Policy.Close = func(*Conversation) { closes++ }
+	})
+	p := d.ready()
+	p.talk("> RSET\n< 250\n> MAIL FROM:<>\n< 250\n> RSET\n< 250\n" + toUs + "> DATA\n< 354\n> .\n< 250\n> MAIL FROM:<>\n< 250\n> QUIT\n< 221\n< end")
+	d.srv.Close() // the session's goroutine is over
+	if resets != 3 || closes != 1 {
+		t.Errorf("%d resets, %d closes", resets, closes)
+	}
+}
