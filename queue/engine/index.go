@@ -43,6 +43,12 @@ func (l *keyList) addIndex(r *rec) {
 	l.end()
 	l.buf = appendKey(word(append(l.buf, kSender), fold(r.Envelope.ReversePath)), k)
 	l.end()
+	if len(r.Envelope.Recipients) > maxIndexed {
+		for _, space := range [...]byte{kRcpt, kHop} {
+			l.buf = appendKey(word(append(l.buf, space), manyRecipients), k)
+			l.end()
+		}
+	}
 	seen := 0
 	var hops [4]string
 	nh := hops[:0]

@@ -201,5 +201,9 @@ func (r *rec) place() (place, bool) {
 // fold makes paths that differ in case only the same word.
 func fold(s string) string { return strings.ToLower(s) }
 
-// maxIndexed is how many recipients of an item are found by index.
-const maxIndexed = 100
+// maxIndexed is how many recipients of an item are found by index. Items with
+// more are found under manyRecipients as well, which is no path.
+const (
+	maxIndexed     = 100
+	manyRecipients = "\x00many"
+)

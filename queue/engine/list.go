@@ -314,8 +314,10 @@ func (l *listing) source(from key) (*source, error) {
 		return l.ranges(from, word([]byte{kSender}, fold(f.Sender)))
 	case f.Held != nil && *f.Held, f.HoldBy != "", f.Reason != "":
 		return l.ranges(from, []byte{kHeld})
+	case exact(f.Recipient):
+		return l.ranges(from, word([]byte{kRcpt}, fold(f.Recipient)), word([]byte{kRcpt}, manyRecipients))
 	case exact(f.NextHop):
-		return l.ranges(from, word([]byte{kHop}, fold(f.NextHop)))
+		return l.ranges(from, word([]byte{kHop}, fold(f.NextHop)), word([]byte{kHop}, manyRecipients))
 	case len(f.States) > 0 || f.Stage != "":
 		return l.ranges(from, l.statePrefixes()...)
 	}
