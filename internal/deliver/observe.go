@@ -48,12 +48,15 @@ type attempt struct {
 func (o *observer) done(j *Job, results []Result, a attempt) {
 	total := o.now().Sub(a.begun)
 	o.seconds.Observe(total.Seconds())
+	logs := o.log.Enabled(context.Background(), slog.LevelInfo)
 	for i := range results {
 		r := &results[i]
 		if int(r.Status) < len(o.results) {
 			o.results[r.Status].Inc()
 		}
-		o.line(j, r, a, total)
+		if logs {
+			o.line(j, r, a, total)
+		}
 	}
 }
 

@@ -202,7 +202,7 @@ func sink(t testing.TB, options ...string) (addr, dir string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // the sink runs as another user
+	if err := os.Chmod(dir, 0o777); err != nil { // the sink runs as another user
 		t.Fatal(err)
 	}
 	args := append([]string{}, options...)
