@@ -23,7 +23,7 @@ func listenerKeys() []Key {
 func limitKeys() []Key {
 	const p = "listeners.*.limits."
 	return []Key{
-		{Path: p + "connections", Default: "20000", Min: "1", Max: "1000000", Live: true, Doc: "Connections at a time; further ones are told 421."},
+		{Path: p + "connections", Default: "40000", Min: "1", Max: "1000000", Live: true, Doc: "Connections at a time; further ones are told 421."},
 		{Path: p + "connections_per_client", Default: "50", Min: "0", Max: "1000000", Live: true, Doc: "Connections of one client (an IPv4 address, an IPv6 /64) at a time. Clients in `mynetworks` are not counted, here and below. 0: no bound."},
 		{Path: p + "connects_per_minute", Default: "600", Min: "0", Max: "1000000", Live: true, Doc: "New connections of one client in a minute. 0: no bound."},
 		{Path: p + "message_size", Default: "50M", Min: "1K", Max: "1G", Live: true, Doc: "Octets of a message; announced as SIZE."},

@@ -27,7 +27,7 @@ type Limits struct {
 	// Messages (MAIL commands taken) in a session: 10000.
 	Messages int
 
-	// Connections at once: 20000. PerClient of one client (an IPv4 address, an
+	// Connections at once: 40000. PerClient of one client (an IPv4 address, an
 	// IPv6 /64): 50. Rate is connections of one client a minute: 600.
 	Connections, PerClient, Rate int
 
@@ -63,7 +63,7 @@ func (l *Limits) fill() {
 	number(&l.UnknownCommands, 10)
 	number(&l.IdleCommands, 100)
 	number(&l.Messages, 10000)
-	number(&l.Connections, 20000)
+	number(&l.Connections, 40000)
 	number(&l.PerClient, 50)
 	number(&l.Rate, 600)
 	if l.Greeting == 0 {
