@@ -90,7 +90,10 @@ func (l *ledger) excuse(i int, reply, remote string) {
 
 // expire fails what is pending, when the time is up. The last reply stays: it is
 // what the sender is told.
-func (l *ledger) expire() {
+func (l *ledger) expire(p *policy, now time.Time) {
+	if now.Before(p.expires(l.it)) {
+		return
+	}
 	for _, i := range l.pending() {
 		rc := l.rcpt(i)
 		rc.Status = queue.Failed
@@ -136,6 +139,34 @@ func (l *ledger) routed(i int, to place) {
 	rc := l.rcpt(i)
 	rc.Transport, rc.NextHop = to.transport, to.nextHop
 	l.marks[i] |= markRouted
+}
+
+// late are the pending recipients of which a delayed DSN is due.
+func (l *ledger) late(p *policy, now time.Time) (is []int) {
+	for _, i := range l.pending() {
+		if p.warn(l.it, i, now) {
+			is = append(is, i)
+		}
+	}
+	return is
+}
+
+// reportRest is how long an item waits whose report could not be made.
+const reportRest = time.Minute
+
+// ending says how the item goes on: it is finished, or due again at a time. What
+// is pending waits until retry, or for the back-off when that is zero.
+func (l *ledger) ending(p *policy, retry, now time.Time, r float64) (at time.Time, finished bool) {
+	failed, success := l.unreported()
+	switch {
+	case len(l.pending()) > 0 && retry.IsZero():
+		return p.retryAt(l.it, now.Add(p.backoff(l.it.Attempts+1, r)), now), false
+	case len(l.pending()) > 0:
+		return p.retryAt(l.it, retry, now), false
+	case len(failed)+len(success) > 0:
+		return now.Add(reportRest), false
+	}
+	return time.Time{}, true
 }
 
 // ops are the changes the queue does not know yet; it is assumed to know them

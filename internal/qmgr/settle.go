@@ -11,9 +11,6 @@ import (
 	"mtad/queue"
 )
 
-// reportRest is how long an item waits whose report could not be made.
-const reportRest = time.Minute
-
 // report tells of final recipients that nobody was told of, and notes that. What
 // cannot be reported now stays unreported: the item does not finish before.
 func (m *Manager) report(ctx context.Context, j *job) {
@@ -52,43 +49,19 @@ func (m *Manager) tell(ctx context.Context, it queue.Item, k dsn.Kind, is []int)
 // due again at retry, or after the back-off when that is zero.
 func (m *Manager) settle(ctx context.Context, j *job, retry time.Time) {
 	now := time.Now()
-	if !now.Before(m.policy.expires(&j.Item)) {
-		j.led.expire()
-	}
+	j.led.expire(&m.policy, now)
 	if failed, success := j.led.unreported(); len(failed)+len(success) > 0 {
 		if ops := j.led.ops(); ops != nil && !m.apply(ctx, j, ops) {
 			return
 		}
 		m.report(ctx, j)
 	}
-	pending := j.led.pending()
-	m.warn(ctx, j, pending, now)
-	failed, success := j.led.unreported()
-	switch unreported := len(failed) + len(success); {
-	case len(pending) > 0:
-		m.deferTo(ctx, j, m.retryAt(j, retry, now))
-	case unreported > 0:
-		m.deferTo(ctx, j, now.Add(reportRest))
-	default:
+	m.reportKind(ctx, j, dsn.Delayed, j.led.late(&m.policy, now), j.led.delaySent)
+	if at, finished := j.led.ending(&m.policy, retry, now, m.o.Rand()); finished {
 		m.finish(ctx, j, now)
+	} else {
+		m.deferTo(ctx, j, at)
 	}
-}
-
-func (m *Manager) warn(ctx context.Context, j *job, pending []int, now time.Time) {
-	var due []int
-	for _, i := range pending {
-		if m.policy.warn(&j.Item, i, now) {
-			due = append(due, i)
-		}
-	}
-	m.reportKind(ctx, j, dsn.Delayed, due, j.led.delaySent)
-}
-
-func (m *Manager) retryAt(j *job, at, now time.Time) time.Time {
-	if at.IsZero() {
-		at = now.Add(m.policy.backoff(j.Item.Attempts+1, m.o.Rand()))
-	}
-	return m.policy.retryAt(&j.Item, at, now)
 }
 
 func (m *Manager) deferTo(ctx context.Context, j *job, at time.Time) {
@@ -141,7 +114,8 @@ func (m *Manager) apply(ctx context.Context, j *job, ops []queue.Op) bool {
 // lastResort defers an item whose results the queue does not take, so that it
 // is not tried in a loop.
 func (m *Manager) lastResort(ctx context.Context, j *job) {
-	at := m.retryAt(j, time.Time{}, time.Now())
+	now := time.Now()
+	at := now.Add(m.policy.backoff(j.Item.Attempts+1, m.o.Rand()))
 	_, err := m.o.Queue.Apply(ctx, queue.Txn{Token: j.Token, By: m.o.Holder, Ops: []queue.Op{
 		queue.Attempt{}, queue.Move{To: queue.Deferred, NextAt: at},
 	}})
