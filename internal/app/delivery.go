@@ -32,7 +32,7 @@ func (a *App) wireDelivery(context.Context) error {
 		Initial: c.Delivery.DestinationInitial, Limit: c.Delivery.DestinationMax,
 		MinBackoff: c.Delivery.MinBackoff, MaxBackoff: c.Delivery.MaxBackoff,
 		Lifetime: c.Delivery.Lifetime, NullLifetime: c.Delivery.BounceLifetime, DelayWarning: c.Delivery.DelayWarning,
-		Lease: c.Queue.Lease, DrainTimeout: c.Shutdown.Grace / 2,
+		Lease: c.Queue.Lease, DrainTimeout: c.Shutdown.Grace / 4,
 		Logger: a.log.Logger, Registry: a.reg,
 	})
 	return nil

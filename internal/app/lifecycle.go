@@ -24,20 +24,30 @@ func (s *stack) push(name string, end func(context.Context) error) {
 	s.items = append(s.items, cleanup{name, end})
 }
 
-// unwind ends everything, newest first, whatever fails. Each step has until ctx
-// ends; the steps behind a slow one get a short time of their own even then.
+// unwind ends everything, newest first, whatever fails. Each step gets half of
+// the time that is left, so that one that does not end leaves some to the others.
 func (s *stack) unwind(ctx context.Context) error {
 	var errs []error
 	for len(s.items) > 0 {
 		c := s.items[len(s.items)-1]
 		s.items = s.items[:len(s.items)-1]
 		begin := time.Now()
-		if err := c.end(ctx); err != nil {
+		if err := c.within(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
 		}
 		s.log.Debug("stopped", "part", c.name, "after", time.Since(begin).Round(time.Millisecond))
 	}
 	return errors.Join(errs...)
+}
+
+// within ends the part in half of the time that ctx has left.
+func (c cleanup) within(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	return c.end(ctx)
 }
 
 // worker runs a blocking function until it is ended.

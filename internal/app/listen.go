@@ -44,9 +44,7 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	if err := clearSocket(path); err != nil {
 		return nil, err
 	}
-	old := syscall.Umask(0o177) // until chmod: the owner alone
 	ln, err := net.Listen("unix", path)
-	syscall.Umask(old)
 	if err != nil {
 		return nil, fmt.Errorf("app: %w", hintLength(err, path))
 	}

@@ -39,7 +39,7 @@ func Keys() []Key {
 func generalKeys() []Key {
 	return []Key{
 		{Path: "hostname", Is: "domain", Doc: "The name mtad gives itself: in the greeting, in EHLO, in Received fields and as origin of delivery reports. Default: the machine's host name when that is a domain name, otherwise `localhost`."},
-		{Path: "postmaster", Is: "mailbox", Doc: "Who receives reports that nobody else can receive (double bounces), and mail for `postmaster` without a domain. Default: `postmaster` at the host name."},
+		{Path: "postmaster", Is: "mailbox", Doc: "Who receives reports that nobody else can receive (double bounces). Default: `postmaster` at the host name."},
 		{Path: "received_fields", Default: "50", Min: "10", Max: "1000", Doc: "Received fields in a message from which on it is taken for a mail loop and refused (RFC 5321 §6.3)."},
 	}
 }

@@ -15,8 +15,8 @@ import (
 // Bounds of the file.
 const (
 	MaxFile = 512 << 10 // octets
-	MaxLine = 4 << 10 // octets of one line
-	maxDeep = 32      // brackets in brackets
+	MaxLine = 4 << 10   // octets of one line
+	maxDeep = 32        // brackets in brackets
 )
 
 // Load reads and checks the file. Its error is Problems when the file could be
