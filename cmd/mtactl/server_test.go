@@ -68,7 +68,9 @@ func TestExitStatusOfEveryErrorCode(t *testing.T) {
 func TestAServerThatIsNotMtad(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"web page": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", 404) },
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://example.org/", http.StatusFound) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://example.org/", http.StatusFound)
+		},
 		"garbage": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, "{")

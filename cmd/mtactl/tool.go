@@ -95,10 +95,15 @@ func needVerb(c *cobra.Command, _ []string) error {
 }
 
 func noArgs(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage("%s: unknown argument %q", c.CommandPath(), args[0])
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	e := usage("%s: unknown argument %q", c.CommandPath(), args[0])
+	c.SuggestionsMinimumDistance = 2
+	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
+		e.hint = "did you mean '" + c.CommandPath() + " " + s[0] + "'?"
+	}
+	return e
 }
 
 // report prints an error and finds the exit status.

@@ -174,14 +174,16 @@ func (w *worker) judge(ctx context.Context, c queue.Claim, v filterproto.Verdict
 
 func (w *worker) failed(ctx, after context.Context, c queue.Claim, err error) {
 	var q errQueue
-	switch {
-	case errors.As(err, &q):
-		w.e.log.LogAttrs(ctx, slog.LevelWarn, "verdict not carried out", slog.String("queue_id", string(c.Item.ID)),
-			slog.String("filter", w.filter), slog.String("error", err.Error()))
-		fallthrough
-	case ctx.Err() != nil:
-		// Nobody's fault: the item is offered again.
-		_ = w.e.q.Release(after, c.Token, 0, false)
+	if trouble := errors.As(err, &q); trouble || ctx.Err() != nil {
+		var rest time.Duration
+		if trouble {
+			// The queue's fault: the scanner is not to be asked again at once.
+			rest = workerPause
+			w.e.log.LogAttrs(ctx, slog.LevelWarn, "verdict not carried out", slog.String("queue_id", string(c.Item.ID)),
+				slog.String("filter", w.filter), slog.String("error", err.Error()))
+		}
+		// An error leaves the lease to run out, which does the same.
+		_ = w.e.q.Release(after, c.Token, rest, false)
 		w.e.leases.drop(c.Token)
 		w.e.with(w.filter, func(s *state) { s.breaker.abandon(w.e.now()) })
 		return

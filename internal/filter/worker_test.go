@@ -19,9 +19,15 @@ import (
 // drive runs an engine in a bubble until f returns.
 func drive(t *testing.T, o Options, f func(r *rig)) {
 	t.Helper()
+	driveOver(t, o, func(q queue.Queue) queue.Queue { return q }, f)
+}
+
+// driveOver is drive over a queue that wrap changes.
+func driveOver(t *testing.T, o Options, wrap func(queue.Queue) queue.Queue, f func(r *rig)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		o.Now = time.Now
-		o.Queue = queuetest.NewModel()
+		o.Queue = wrap(queuetest.NewModel())
 		r := newRig(t, o)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error)
@@ -249,3 +255,28 @@ func TestAVerdictOfADrivenFilterFitsTheSameWay(t *testing.T) {
 		}
 	})
 }
+
+// A store that takes claims but no changes must not make a scanner work in vain
+// again and again.
+func TestAQueueThatCannotWriteIsNotHammered(t *testing.T) {
+	var calls atomic.Int32
+	scanner := KindFunc(func(context.Context, Message) (filterproto.Verdict, error) {
+		calls.Add(1)
+		return accept(), nil
+	})
+	o := driven(Definition{Scanner: scanner, Failure: map[Class]Action{Unreachable: Reject, Protocol: Reject}})
+	driveOver(t, o, func(q queue.Queue) queue.Queue { return readOnly{q} }, func(r *rig) {
+		id := r.commit(plain)
+		time.Sleep(10 * time.Second)
+		if n := calls.Load(); n < 5 || n > 12 {
+			t.Errorf("%d scans in 10 s, want one each second", n)
+		}
+		if it := r.get(id); it.State != queue.Unfiltered {
+			t.Errorf("%s", it.State)
+		}
+	})
+}
+
+type readOnly struct{ queue.Queue }
+
+func (readOnly) Apply(context.Context, queue.Txn) ([]queue.Item, error) { return nil, queue.ErrFull }
