@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -122,9 +123,13 @@ func Run(ctx context.Context, o Options, h Handler) error {
 	return err
 }
 
-// sendersN requests with verdicts are under way at a time: while one waits for the
-// server's sync the next one fills.
-const sendersN = 2
+// A server makes verdicts durable with a sync, and that takes time. So sendersN
+// requests with verdicts are under way at once, and aheadN batches may be claimed
+// whose verdicts have not come back: the store groups them all.
+const (
+	sendersN = 4
+	aheadN   = 4
+)
 
 // runner is one Run. claim feeds todo, handle moves tasks from todo to done, send
 // ends them.
@@ -136,6 +141,8 @@ type runner struct {
 	done    chan *task
 	room    chan struct{} // a task ended
 	stopped <-chan struct{}
+
+	sending atomic.Int32 // senders with tasks in hand
 
 	mu        sync.Mutex
 	leases    map[string]*task // by token: what is not ended
@@ -197,14 +204,14 @@ func permanent(err error) bool {
 }
 
 // waitForRoom waits for an idle handler. What waits for its verdict to be sent is
-// no hindrance up to two batches: the next one arrives meanwhile.
+// no hindrance up to aheadN batches: the next one arrives meanwhile.
 func (r *runner) waitForRoom(ctx context.Context) bool {
 	for {
 		r.mu.Lock()
 		idle := r.unhandled < r.o.Concurrency
 		n := len(r.leases)
 		r.mu.Unlock()
-		if idle && n <= r.o.Concurrency+2*r.o.Batch {
+		if idle && n <= r.o.Concurrency+aheadN*r.o.Batch {
 			return ctx.Err() == nil
 		}
 		select {

@@ -57,28 +57,52 @@ func (r *runner) call(ctx context.Context, m *Message) (v Verdict, err error) {
 	return r.h(ctx, m)
 }
 
-// send ends tasks, as many in one request as are there.
+// linger is how long verdicts wait for company while others are on their way.
+const linger = 2 * time.Millisecond
+
+// send ends tasks, many in one request. What comes while nothing is under way goes
+// at once: a client may wait for it.
 func (r *runner) send(ctx context.Context) {
 	for {
 		t, ok := <-r.done
 		if !ok {
 			return
 		}
-		batch := []*task{t}
-	more:
-		for len(batch) < r.o.Batch {
-			select {
-			case t, ok := <-r.done:
-				if !ok {
-					break more
-				}
-				batch = append(batch, t)
-			default:
-				break more
-			}
+		wait := time.Duration(0)
+		if r.sending.Add(1) > 1 {
+			wait = linger
 		}
-		r.finish(ctx, batch)
+		r.finish(ctx, r.gather(t, wait))
+		r.sending.Add(-1)
 	}
+}
+
+// gather takes what is there, and what comes within wait.
+func (r *runner) gather(first *task, wait time.Duration) []*task {
+	batch := []*task{first}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for len(batch) < r.o.Batch {
+		select {
+		case t, ok := <-r.done:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, t)
+			continue
+		default:
+		}
+		select {
+		case t, ok := <-r.done:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, t)
+		case <-timer.C:
+			return batch
+		}
+	}
+	return batch
 }
 
 func (r *runner) finish(ctx context.Context, batch []*task) {

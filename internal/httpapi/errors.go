@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -85,7 +86,7 @@ func verdictField(f string) string {
 func about(id queue.ID, err error) error {
 	e, known := errorOf(err)
 	if !known {
-		return err
+		return fmt.Errorf("%s: %w", id, err)
 	}
 	c := *e
 	c.QueueID = string(id)
@@ -97,7 +98,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e, known := errorOf(err)
 	if !known {
 		s.log.LogAttrs(r.Context(), slog.LevelError, "request failed",
-			slog.String("operation", operationOf(r).ID), slog.String("queue_id", e.QueueID), slog.Any("error", err))
+			slog.String("operation", operationOf(r).ID), slog.Any("error", err))
 	}
 	writeError(w, e)
 }
