@@ -136,6 +136,19 @@ func TestLocalMailIsInTheMaildir(t *testing.T) {
 	}
 }
 
+// RFC 5321 §4.5.1: there is always a postmaster.
+func TestPostmasterAlwaysHasAMailbox(t *testing.T) {
+	for _, text := range []string{"local_domains: []\n", "local: {mailboxes: [alice]}\n", "local_domains: [example.org]\nsmarthost: '[127.0.0.1]:1'\n"} {
+		dir := t.TempDir()
+		a, _ := start(t, read(t, dir, plain+text))
+		_, id := dial(t, a.Addr("smtp").String()).send(250, "a@example.org", "Postmaster", message)
+		finished(t, a.Queue(), queue.ID(id))
+		if files, err := filepath.Glob(dir + "/spool/mail/*/new/*"); err != nil || len(files) != 1 {
+			t.Errorf("%s: got %v, %v; want one file", text, files, err)
+		}
+	}
+}
+
 // A stop tells a client that waits for nothing 421, and lets one that is within
 // a message finish it.
 func TestStopDrains(t *testing.T) {
