@@ -32,12 +32,13 @@ func (m *Manager) claimer(ctx, store context.Context, c class) {
 			m.log.Warn("claim", "from", s.From.String(), "err", err, "rest", rest)
 			m.pause(ctx, c, rest)
 			rest = min(2*rest, lastRest)
+			continue
 		case len(claims) == 0 && s.Wait == 0:
 			m.pause(ctx, c, shortPoll)
 		default:
-			rest = firstRest
 			m.gather(ctx, len(claims))
 		}
+		rest = firstRest
 	}
 }
 

@@ -256,7 +256,7 @@ func trouble(t *testing.T, seed uint64) {
 	}
 	f.claim = func() error { return some(queue.ErrUnavailable, strange) }
 	f.ext = func() error { return some(queue.ErrUnavailable) }
-	s := newStand(t, Options{Queue: f, Workers: 6, ActiveLimit: 16, Lease: time.Minute, MinBackoff: time.Second, MaxBackoff: time.Minute, DeadMin: 5 * time.Second})
+	s := newStand(t, Options{Queue: f, Workers: 6, ActiveLimit: 16, Lease: time.Minute, MinBackoff: time.Second, MaxBackoff: time.Minute, DeadMin: 5 * time.Second, DeadMax: time.Minute})
 	s.answer = func(ctx context.Context, path string) deliver.Result {
 		f.mu.Lock()
 		n := rnd.IntN(6)
@@ -279,11 +279,11 @@ func trouble(t *testing.T, seed uint64) {
 		ids = append(ids, s.put(nil, "bad@"+string(rune('a'+i%5))+".example", "good@"+string(rune('a'+i%7))+".example"))
 		pass(time.Second)
 	}
-	pass(10 * time.Minute)
+	pass(5 * time.Minute)
 	f.mu.Lock()
 	calm = true
 	f.mu.Unlock()
-	pass(time.Hour)
+	pass(10 * time.Minute)
 	for _, id := range ids {
 		if !s.finished(id) {
 			t.Errorf("seed %d: %s is not finished: %+v", seed, id, s.history(id))

@@ -50,6 +50,8 @@ func (m *Manager) extend(ctx context.Context, jobs []*job) {
 	errs := m.o.Queue.Extend(ctx, tokens, m.o.Lease)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	var failed int
+	var err error
 	for i, j := range jobs {
 		switch {
 		case i >= len(errs) || errs[i] == nil:
@@ -57,8 +59,11 @@ func (m *Manager) extend(ctx context.Context, jobs []*job) {
 		case errors.Is(errs[i], queue.ErrLeaseLost):
 			m.lose(j)
 		default: // the store cannot answer: asked again with the next tick
-			m.log.Warn("lease not renewed", "queue_id", j.Item.ID, "err", errs[i])
+			failed, err = failed+1, errs[i]
 		}
+	}
+	if failed > 0 {
+		m.log.Warn("leases not renewed", "items", failed, "err", err)
 	}
 }
 

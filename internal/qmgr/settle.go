@@ -104,7 +104,9 @@ func (m *Manager) apply(ctx context.Context, j *job, ops []queue.Op) bool {
 			m.lastResort(ctx, j)
 			return false
 		}
-		m.log.Warn("result not written yet", "queue_id", j.Item.ID, "err", err, "rest", rest)
+		if rest == firstRest {
+			m.log.Warn("result not written yet", "queue_id", j.Item.ID, "err", err)
+		}
 		if ended(ctx.Done(), rest) {
 			return false
 		}
