@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"mtad/internal/app"
+	"mtad/internal/config"
 
+	"github.com/goccy/go-yaml"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -99,6 +101,23 @@ func TestMetricsDocumentIsComplete(t *testing.T) {
 	}
 }
 
+// The configurations that are shipped are good ones.
+func TestShippedConfigurationsAreValid(t *testing.T) {
+	for _, path := range []string{"../../deploy/systemd/mtad.yaml", "../../deploy/container/mtad.yaml"} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := config.Parse(path, b)
+		if err == nil {
+			err = app.Check(cfg)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What alerts and dashboard ask for is there.
 func TestAlertsAndDashboardUseMetricsThatExist(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/metrics.md")
@@ -110,6 +129,10 @@ func TestAlertsAndDashboardUseMetricsThatExist(t *testing.T) {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
+		}
+		var parsed map[string]any
+		if err := yaml.Unmarshal(b, &parsed); err != nil { // JSON is YAML
+			t.Errorf("%s: %v", path, err)
 		}
 		for _, n := range name.FindAllString(string(b), -1) {
 			base := n

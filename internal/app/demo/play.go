@@ -145,7 +145,7 @@ func (s *show) collect(ctx context.Context, scanned <-chan error) error {
 		case err := <-scanned:
 			return fmt.Errorf("the scanner ended: %w", err)
 		case <-ctx.Done():
-			return fmt.Errorf("%d of the messages did not arrive", len(want))
+			return fmt.Errorf("%d of the messages did not arrive: %w", len(want), ctx.Err())
 		}
 	}
 	return nil
