@@ -28,7 +28,7 @@ func (a *App) wireDelivery(context.Context) error {
 	})
 	a.qmgr = qmgr.New(qmgr.Options{
 		Queue: a.queue, Transports: transports, Route: a.resolve, Report: reporter.Report,
-		ActiveLimit: c.Queue.Active, Workers: c.Delivery.Concurrency,
+		ActiveLimit: c.Queue.Active, Concurrency: c.Delivery.Concurrency,
 		Initial: c.Delivery.DestinationInitial, Limit: c.Delivery.DestinationMax,
 		MinBackoff: c.Delivery.MinBackoff, MaxBackoff: c.Delivery.MaxBackoff,
 		Lifetime: c.Delivery.Lifetime, NullLifetime: c.Delivery.BounceLifetime, DelayWarning: c.Delivery.DelayWarning,

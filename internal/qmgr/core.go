@@ -50,7 +50,7 @@ const (
 func newCore(o *Options) *core {
 	c := &core{
 		limit: o.Limit, initial: o.Initial, deadAfter: o.DeadAfter, deadMin: o.DeadMin, deadMax: o.DeadMax,
-		activeLimit: o.ActiveLimit, deskSlots: max(o.Workers/4, 1), workers: o.Workers, dests: map[place]*destination{},
+		activeLimit: o.ActiveLimit, deskSlots: max(o.Concurrency/4, 1), workers: o.Concurrency, dests: map[place]*destination{},
 	}
 	for i := range c.crowded {
 		c.crowded[i] = map[*destination]struct{}{}

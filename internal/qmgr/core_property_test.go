@@ -52,7 +52,7 @@ func (b *backlog) claim(t *rapid.T, cl class, now time.Time) (jobs []*job) {
 
 func drawCore(t *rapid.T) *core {
 	o := Options{
-		ActiveLimit: rapid.IntRange(1, 200).Draw(t, "active"), Workers: rapid.IntRange(1, 12).Draw(t, "workers"),
+		ActiveLimit: rapid.IntRange(1, 200).Draw(t, "active"), Concurrency: rapid.IntRange(1, 12).Draw(t, "workers"),
 		Initial: rapid.IntRange(1, 6).Draw(t, "initial"), Limit: rapid.IntRange(1, 8).Draw(t, "limit"),
 		DeadAfter: rapid.IntRange(1, 4).Draw(t, "dead after"), DeadMin: time.Minute, DeadMax: 4 * time.Minute,
 	}.withDefaults()

@@ -48,7 +48,7 @@ func crash(t *testing.T, at int, after bool, undo int) (crashed bool) {
 		}
 		return queue.ErrUnavailable, nil
 	}
-	s := newStand(t, Options{Queue: f, Workers: 1, MinBackoff: time.Minute, DrainTimeout: time.Second})
+	s := newStand(t, Options{Queue: f, Concurrency: 1, MinBackoff: time.Minute, DrainTimeout: time.Second})
 	s.answer = mixed
 	ids := []queue.ID{
 		s.put(nil, "bad@a.example", "bad2@a.example"), s.put(nil, "good@a.example", "bad@b.example"),

@@ -256,7 +256,7 @@ func trouble(t *testing.T, seed uint64) {
 	}
 	f.claim = func() error { return some(queue.ErrUnavailable, strange) }
 	f.ext = func() error { return some(queue.ErrUnavailable) }
-	s := newStand(t, Options{Queue: f, Workers: 6, ActiveLimit: 16, Lease: time.Minute, MinBackoff: time.Second, MaxBackoff: time.Minute, DeadMin: 5 * time.Second, DeadMax: time.Minute})
+	s := newStand(t, Options{Queue: f, Concurrency: 6, ActiveLimit: 16, Lease: time.Minute, MinBackoff: time.Second, MaxBackoff: time.Minute, DeadMin: 5 * time.Second, DeadMax: time.Minute})
 	s.answer = func(ctx context.Context, path string) deliver.Result {
 		f.mu.Lock()
 		n := rnd.IntN(6)

@@ -128,7 +128,7 @@ func (h *history) options(t *testing.T, kvs []string) {
 		case "active":
 			h.o.ActiveLimit = number(t, v)
 		case "workers":
-			h.o.Workers = number(t, v)
+			h.o.Concurrency = number(t, v)
 		case "initial":
 			h.o.Initial = number(t, v)
 		case "limit":

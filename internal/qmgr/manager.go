@@ -69,7 +69,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer cancelStore()
 
 	var workers, claimers, renewer sync.WaitGroup
-	for range m.o.Workers {
+	for range m.o.Concurrency {
 		workers.Go(func() { m.worker(tries, store) })
 	}
 	for c := range classes {

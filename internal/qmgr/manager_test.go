@@ -236,7 +236,7 @@ func TestAnOperatorEndsAnAttemptAndItsResultIsRefused(t *testing.T) {
 
 func TestStopWaitsForAttemptsAndGivesBackTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStand(t, Options{Workers: 2, Initial: 1, Limit: 1, DrainTimeout: time.Minute})
+		s := newStand(t, Options{Concurrency: 2, Initial: 1, Limit: 1, DrainTimeout: time.Minute})
 		s.answer = func(ctx context.Context, path string) deliver.Result {
 			select {
 			case <-ctx.Done():
@@ -300,7 +300,7 @@ func TestStopCutsShortWhatDoesNotEnd(t *testing.T) {
 }
 
 func TestASlowDestinationBlocksNoOther(t *testing.T) {
-	in(t, Options{ActiveLimit: 64, Workers: 8}, func(s *stand) {
+	in(t, Options{ActiveLimit: 64, Concurrency: 8}, func(s *stand) {
 		s.answer = func(ctx context.Context, path string) deliver.Result {
 			if strings.HasSuffix(path, "@slow.example") {
 				select {
@@ -330,7 +330,7 @@ func TestASlowDestinationBlocksNoOther(t *testing.T) {
 }
 
 func TestADeadDestinationIsSkippedAndProbed(t *testing.T) {
-	in(t, Options{Workers: 8, Initial: 2, DeadAfter: 3, DeadMin: time.Minute, MinBackoff: 5 * time.Minute, Lifetime: 24 * time.Hour}, func(s *stand) {
+	in(t, Options{Concurrency: 8, Initial: 2, DeadAfter: 3, DeadMin: time.Minute, MinBackoff: 5 * time.Minute, Lifetime: 24 * time.Hour}, func(s *stand) {
 		s.answer = func(ctx context.Context, path string) deliver.Result {
 			return deliver.Result{Status: queue.Pending, Reply: refused}
 		}

@@ -16,7 +16,7 @@ import (
 // Defaults. Zero values of Options stand for them.
 const (
 	DefaultActiveLimit = 20_000
-	DefaultWorkers     = 200
+	DefaultConcurrency = 200
 	DefaultInitial     = 5
 	DefaultLimit       = 20
 	DefaultDeadAfter   = 5
@@ -48,9 +48,9 @@ type Options struct {
 
 	Holder      string // in leases; default "qmgr"
 	ActiveLimit int    // items claimed at a time, at least 16
-	Workers     int    // deliveries at a time
+	Concurrency int    // deliveries at a time
 	// Initial and Limit are a destination's concurrency window at the start and at
-	// most. Neither exceeds half of Workers, rounded up.
+	// most. Neither exceeds half of Concurrency, rounded up.
 	Initial, Limit int
 	// DeadAfter connection failures in a row make a destination dead, for DeadMin,
 	// doubled with each failed probe up to DeadMax.
@@ -81,7 +81,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	def(&o.Holder, "qmgr")
 	def(&o.ActiveLimit, DefaultActiveLimit)
-	def(&o.Workers, DefaultWorkers)
+	def(&o.Concurrency, DefaultConcurrency)
 	def(&o.Initial, DefaultInitial)
 	def(&o.Limit, DefaultLimit)
 	def(&o.DeadAfter, DefaultDeadAfter)
@@ -102,7 +102,7 @@ func (o Options) withDefaults() Options {
 	o.ActiveLimit = max(o.ActiveLimit, minActive)
 	o.MaxBackoff = max(o.MaxBackoff, o.MinBackoff)
 	o.Factor = max(o.Factor, 1)
-	o.Limit = min(o.Limit, (o.Workers+1)/2)
+	o.Limit = min(o.Limit, (o.Concurrency+1)/2)
 	o.Initial = min(o.Initial, o.Limit)
 	o.Lease = min(o.Lease, queue.MaxLease)
 	return o
