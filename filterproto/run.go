@@ -3,11 +3,7 @@ package filterproto
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,60 +14,6 @@ import (
 // A panic does the same and counts as a lost lease, so that a message that breaks
 // its scanner time and again is held in the end.
 type Handler func(ctx context.Context, m *Message) (Verdict, error)
-
-// Options configure Run. Client and Filter are required.
-type Options struct {
-	Client *Client
-	Filter string
-	// Holder names this process for people. Default: host name and process ID.
-	Holder string
-	// Concurrency is how many handlers run at a time (default: twice the CPUs),
-	// Batch how many messages one claim asks for (default 30), MaxBytes their octets
-	// in all (default 32 MiB).
-	Concurrency, Batch int
-	MaxBytes           int64
-	// InlineMax is the longest content that comes with the claim and is kept in
-	// memory (default 256 KiB); longer content is streamed when it is opened.
-	InlineMax int64
-	// Lease is asked for and renewed at a third of it (default 5 min); Wait is how
-	// long a claim waits for mail (default 30 s).
-	Lease, Wait time.Duration
-	// RetryDelay is how long a message rests after the handler's error (default
-	// 10 s).
-	RetryDelay time.Duration
-	// Drain is how long handlers may go on when ctx of Run has ended (default 30 s).
-	Drain  time.Duration
-	Logger *slog.Logger
-}
-
-func (o Options) withDefaults() (Options, error) {
-	if o.Client == nil || o.Filter == "" {
-		return o, errors.New("filterproto: Run needs a client and a filter's name")
-	}
-	if o.Holder == "" {
-		host, _ := os.Hostname()
-		o.Holder = fmt.Sprintf("%s[%d]", host, os.Getpid())
-	}
-	set(&o.Concurrency, 2*runtime.GOMAXPROCS(0))
-	set(&o.Batch, 30)
-	set(&o.MaxBytes, 32<<20)
-	set(&o.InlineMax, 256<<10)
-	set(&o.Lease, 5*time.Minute)
-	set(&o.Wait, 30*time.Second)
-	set(&o.RetryDelay, 10*time.Second)
-	set(&o.Drain, 30*time.Second)
-	o.Batch = min(o.Batch, MaxBatch)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return o, nil
-}
-
-func set[T int | int64 | time.Duration](v *T, d T) {
-	if *v <= 0 {
-		*v = d
-	}
-}
 
 // Run makes a scanner of a function: it claims messages for a filter in batches,
 // runs h on several at a time, keeps their leases alive, and sends the verdicts. It
@@ -170,7 +112,7 @@ type release struct {
 // claim claims until ctx ends.
 func (r *runner) claim(ctx context.Context) error {
 	worked := false
-	pause := backoff{min: 200 * time.Millisecond, max: 30 * time.Second}
+	pause := backoff{min: 100 * time.Millisecond, max: 5 * time.Second}
 	for r.waitForRoom(ctx) {
 		got, err := r.o.Client.Claim(ctx, r.o.Filter, ClaimRequest{
 			Max: r.o.Batch, MaxBytes: r.o.MaxBytes, Lease: r.o.Lease.Seconds(), Wait: r.o.Wait.Seconds(),
@@ -274,28 +216,5 @@ func (r *runner) giveBack(ctx context.Context, got []Received) {
 	}
 	if _, err := r.o.Client.Release(context.WithoutCancel(ctx), tokens, 0, false); err != nil {
 		r.log.Warn("release", "error", err)
-	}
-}
-
-// backoff waits longer after each failure, with jitter, or as long as the server
-// said.
-type backoff struct {
-	min, max, next time.Duration
-}
-
-func (b *backoff) reset() { b.next = 0 }
-
-func (b *backoff) wait(ctx context.Context, err error) {
-	b.next = min(b.max, max(b.min, 2*b.next))
-	d := b.next/2 + rand.N(b.next/2)
-	var e *Error
-	if errors.As(err, &e) && e.RetryAfter > 0 {
-		d = min(b.max, time.Duration(e.RetryAfter)*time.Second)
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
 	}
 }

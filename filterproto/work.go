@@ -132,47 +132,55 @@ func (r *runner) finish(ctx context.Context, batch []*task) {
 func (r *runner) sendVerdicts(ctx context.Context, tasks []*task) (refused []*task) {
 	pause := backoff{min: 50 * time.Millisecond, max: 5 * time.Second}
 	for len(tasks) > 0 && ctx.Err() == nil {
-		entries := make([]VerdictEntry, len(tasks))
-		for i, t := range tasks {
-			entries[i] = t.entry
-		}
-		results, err := r.o.Client.Verdicts(ctx, entries)
-		if err != nil {
-			if permanent(err) && len(tasks) == 1 {
-				r.log.Error("verdict refused", "queue_id", tasks[0].m.ID, "error", err)
-				return append(refused, tasks[0])
-			}
-			if permanent(err) { // one of them spoils the request: each by itself
-				for _, t := range tasks {
-					refused = append(refused, r.sendVerdicts(ctx, []*task{t})...)
-				}
-				return refused
-			}
-			r.log.Warn("verdicts", "error", err)
-			pause.wait(ctx, err)
-			tasks = r.alive(tasks)
-			continue
-		}
-		var again []*task
-		var last error
-		for i, res := range results {
-			t := tasks[i]
-			switch {
-			case res.OK:
-			case res.Error == nil || retryable(res.Error.Code):
-				again, last = append(again, t), orNil(res.Error)
-			case res.Error.Code == CodeLeaseLost:
-				r.log.Warn("verdict too late", "queue_id", t.m.ID)
-			default:
-				r.log.Error("verdict refused", "queue_id", t.m.ID, "error", res.Error)
-				refused = append(refused, t)
-			}
-		}
+		again, no, err := r.tryVerdicts(ctx, tasks)
+		refused = append(refused, no...)
 		if tasks = r.alive(again); len(tasks) > 0 {
-			pause.wait(ctx, last)
+			pause.wait(ctx, err)
 		}
 	}
 	return refused
+}
+
+// tryVerdicts sends verdicts once. again are those to be sent again because of
+// err.
+func (r *runner) tryVerdicts(ctx context.Context, tasks []*task) (again, refused []*task, err error) {
+	entries := make([]VerdictEntry, len(tasks))
+	for i, t := range tasks {
+		entries[i] = t.entry
+	}
+	results, err := r.o.Client.Verdicts(ctx, entries)
+	switch {
+	case err == nil:
+		return r.sort(tasks, results)
+	case !permanent(err):
+		r.log.Warn("verdicts", "error", err)
+		return tasks, nil, err
+	case len(tasks) == 1:
+		r.log.Error("verdict refused", "queue_id", tasks[0].m.ID, "error", err)
+		return nil, tasks, nil
+	}
+	for _, t := range tasks { // one of them spoils the request: each by itself
+		refused = append(refused, r.sendVerdicts(ctx, []*task{t})...)
+	}
+	return nil, refused, nil
+}
+
+// sort reads the results of tasks.
+func (r *runner) sort(tasks []*task, results []Result) (again, refused []*task, err error) {
+	for i, res := range results {
+		t := tasks[i]
+		switch {
+		case res.OK:
+		case res.Error == nil || retryable(res.Error.Code):
+			again, err = append(again, t), orNil(res.Error)
+		case res.Error.Code == CodeLeaseLost:
+			r.log.Warn("verdict too late", "queue_id", t.m.ID)
+		default:
+			r.log.Error("verdict refused", "queue_id", t.m.ID, "error", res.Error)
+			refused = append(refused, t)
+		}
+	}
+	return again, refused, err
 }
 
 func orNil(e *Error) error {
@@ -213,60 +221,5 @@ func (r *runner) sendRelease(ctx context.Context, how release, tasks []*task) {
 	}
 	if _, err := r.o.Client.Release(ctx, tokens, how.delay, how.lost); err != nil {
 		r.log.Warn("release", "error", err)
-	}
-}
-
-// renew keeps the leases of all tasks alive.
-func (r *runner) renew(ctx context.Context) {
-	tick := time.NewTicker(min(max(r.o.Lease/12, 10*time.Millisecond), time.Second))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if tokens := r.due(time.Now()); len(tokens) > 0 {
-			r.renewed(ctx, tokens)
-		}
-	}
-}
-
-// due are the tokens whose lease is past its first third. A task whose lease has
-// run out is told so.
-func (r *runner) due(now time.Time) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var tokens []string
-	for token, t := range r.leases {
-		left := t.until.Sub(now)
-		switch {
-		case left <= 0:
-			t.cancel()
-		case left < t.lease*2/3 && len(tokens) < MaxBatch:
-			tokens = append(tokens, token)
-		}
-	}
-	return tokens
-}
-
-func (r *runner) renewed(ctx context.Context, tokens []string) {
-	asked := time.Now() // the lease runs from some time after this
-	results, err := r.o.Client.Renew(ctx, tokens, r.o.Lease)
-	if err != nil {
-		r.log.Warn("renew", "error", err)
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i, res := range results {
-		t := r.leases[tokens[i]]
-		switch {
-		case t == nil:
-		case res.OK:
-			t.until = asked.Add(min(t.lease, r.o.Lease))
-		case res.Error != nil && res.Error.Code == CodeLeaseLost:
-			t.cancel()
-		}
 	}
 }
