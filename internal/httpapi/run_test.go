@@ -256,3 +256,24 @@ func TestAUnixSocketKnowsItsPeer(t *testing.T) {
 		})
 	}
 }
+
+// The time that a body may take does not bound the wait of a claim.
+func TestALongPollOutlivesTheTimeOfBodies(t *testing.T) {
+	spy := &spy{claim: make(chan struct{}, 1)}
+	r := newRig(t, rigOptions{filters: spy.on, limits: Limits{BodyTime: 50 * time.Millisecond, StallTime: 50 * time.Millisecond}})
+	addr, _, _, _ := r.run()
+	c, err := filterproto.NewClient(filterproto.ClientOptions{URL: "http://" + addr, Token: r.tokens["virus"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second one on the connection of the first, whose deadlines have passed
+		got, err := c.Claim(t.Context(), theFilter, filterproto.ClaimRequest{Wait: 0.3})
+		if err != nil || len(got) != 0 {
+			t.Fatalf("%+v %v", got, err)
+		}
+	}
+	r.accept(letter, theFilter)
+	if got, err := c.Claim(t.Context(), theFilter, filterproto.ClaimRequest{Wait: 0.3}); err != nil || len(got) != 1 {
+		t.Fatalf("%+v %v", got, err)
+	}
+}
