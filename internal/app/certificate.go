@@ -51,15 +51,17 @@ func (c *certificates) load(t config.TLS) error {
 	return nil
 }
 
-// reload reads again what is in use; what cannot be read stays as it was.
-func (c *certificates) reload() error {
-	c.mu.RLock()
-	var all []config.TLS
-	for t := range c.byPath {
-		all = append(all, t)
+// reload reads again what a configuration uses; what it does not use any more may
+// be gone, and stays as it was for sessions that go on.
+func (c *certificates) reload(cfg *config.Config) error {
+	used := []config.TLS{cfg.API.TLS}
+	for name := range cfg.Listeners {
+		used = append(used, cfg.ListenerTLS(name))
 	}
-	c.mu.RUnlock()
-	for _, t := range all {
+	for _, t := range used {
+		if t.Certificate == "" {
+			continue
+		}
 		if err := c.load(t); err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func (a *App) Reload(ctx context.Context, next *config.Config) (waiting []string
 	if err != nil {
 		return nil, err
 	}
-	if err := a.certs.reload(); err != nil {
+	if err := a.certs.reload(p.next); err != nil {
 		p.abandon()
 		return nil, err
 	}
