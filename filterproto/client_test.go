@@ -193,3 +193,28 @@ func TestInlineContentIsReadWithAndWithoutTrace(t *testing.T) {
 		t.Errorf("two octets within a bound of one: %v", err)
 	}
 }
+
+// A server that has gone away holds a scanner's end up for a bounded time.
+func TestStoppingIsBoundedWhenTheServerTakesNoVerdicts(t *testing.T) {
+	tried := make(chan struct{}, 1000)
+	f := &fakeServer{t: t}
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/claims/verdicts" {
+			tried <- struct{}{}
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		f.ServeHTTP(w, r)
+	})
+	c.timeout = 20 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- Run(ctx, Options{Client: c, Filter: "virus", Drain: 20 * time.Millisecond, Wait: time.Minute}, accept)
+	}()
+	<-tried
+	cancel()
+	if err := <-done; err != nil { // the lease would run for five minutes
+		t.Error(err)
+	}
+}

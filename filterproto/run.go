@@ -53,13 +53,11 @@ func Run(ctx context.Context, o Options, h Handler) error {
 
 	err = r.claim(ctx)
 	close(r.todo)
-	bound := time.AfterFunc(o.Drain, cancelWork)
+	defer time.AfterFunc(o.Drain, cancelWork).Stop()
+	defer time.AfterFunc(o.Drain+o.Client.timeout, cancelSending).Stop()
 	handlers.Wait()
-	bound.Stop()
 	close(r.done)
-	bound = time.AfterFunc(o.Client.timeout, cancelSending)
 	senders.Wait()
-	bound.Stop()
 	stopRenewing()
 	renewer.Wait()
 	return err
