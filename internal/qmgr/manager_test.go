@@ -2,6 +2,7 @@ package qmgr
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -392,6 +393,66 @@ func TestRoutesThatNeverSettleEndInAnAttempt(t *testing.T) {
 		pass(10 * time.Second)
 		if !s.finished(id) || n > 100 {
 			t.Errorf("finished %v after %d routes", s.finished(id), n)
+		}
+	})
+}
+
+func TestAFlushProbesADeadDestination(t *testing.T) {
+	in(t, Options{DeadAfter: 1, DeadMin: 2 * time.Hour, DeadMax: 2 * time.Hour}, func(s *stand) {
+		s.answer = func(context.Context, string) deliver.Result {
+			return deliver.Result{Status: queue.Pending, Reply: refused}
+		}
+		id := s.put(nil, "x@down.example")
+		pass(time.Minute)
+		s.mu.Lock()
+		s.answer = nil
+		s.mu.Unlock()
+		pass(30 * time.Minute) // due by itself, and put off
+		if s.finished(id) || s.tried("x@down.example") != 1 {
+			t.Fatalf("%d attempts at a dead destination", s.tried("x@down.example"))
+		}
+		s.apply(id, queue.SetNextAt{})
+		pass(2 * time.Second)
+		if !s.finished(id) {
+			t.Error("a flush makes no attempt")
+		}
+	})
+}
+
+// A new smarthost that is slow: what was routed to many places before joins one
+// destination, which does not fill the active set with it.
+func TestReroutedItemsDoNotFillTheActiveSet(t *testing.T) {
+	route := func(path string) (string, string, error) {
+		if path[0] == 'x' {
+			return "smtp", "slow.example", nil
+		}
+		return "smtp", "quick.example", nil
+	}
+	in(t, Options{ActiveLimit: 64, Concurrency: 8, Route: route}, func(s *stand) {
+		s.answer = func(ctx context.Context, path string) deliver.Result {
+			if path[0] == 'x' {
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Hour):
+				}
+				return transient(ctx, path)
+			}
+			return relayed(ctx, path)
+		}
+		for i := range 200 {
+			s.put(nil, fmt.Sprintf("x@old%d.example", i))
+		}
+		pass(10 * time.Second)
+		s.m.mu.Lock()
+		held := s.m.core.active[fresh]
+		s.m.mu.Unlock()
+		if held > 16 {
+			t.Errorf("%d items of one slow destination are active", held)
+		}
+		id := s.put(nil, "q@old.example")
+		pass(time.Second)
+		if !s.finished(id) {
+			t.Error("new mail waits behind rerouted items")
 		}
 	})
 }
