@@ -53,7 +53,7 @@ func filterKeys() []Key {
 		{Path: "filters.*.lease", Default: "1m", Min: "1s", Max: "1h", Live: true, Doc: "How long a claim lasts when the scanner does not say. A lease that runs out is the failure `timeout`."},
 		{Path: "filters.*.max_lease", Default: "1h", Min: "1s", Max: "1h", Live: true, Doc: "The longest lease a scanner may ask for."},
 		{Path: "filters.*.max_batch", Default: "100", Min: "1", Max: "1000", Live: true, Doc: "Messages of one claim."},
-		{Path: "filters.*.max_claims", Default: "3", Min: "1", Max: "1000", Live: true, Doc: "Leases that ran out after which the failure is `crash`. It should be less than `queue.max_claims`."},
+		{Path: "filters.*.max_claims", Default: "3", Min: "1", Max: "1000", Live: true, Doc: "Leases that ran out after which the failure is `crash`. It has to be less than `queue.max_claims`."},
 		{Path: "filters.*.retry_delay", Default: "30s", Min: "1s", Max: "24h", Live: true, Doc: "How long a message rests after a `defer` without a time of its own, and after a failure that parks it."},
 		{Path: "filters.*.max_size", Default: "0", Min: "0", Max: "1G", Live: true, Doc: "Larger messages are not given to the filter; they count as the failure `over-size`. 0: no bound."},
 		{Path: "filters.*.on.unreachable", Default: "park", Enum: actions, Live: true, Doc: "What becomes of a message when no scanner asks for it: `park` lets it wait; `tempfail` answers 451 to a client that still waits, and lets it wait otherwise; `quarantine` holds it; `accept-marked` lets it go on with a header field that says so; `reject` refuses it."},

@@ -112,6 +112,7 @@ func TestFaultsAreNamedWithPlaceAndHint(t *testing.T) {
 		{"two homes for a domain", "local_domains: [a.org]\nrelay_domains: [a.org]\n", "2:17", "in local_domains too", ""},
 		{"two routes", "routes:\n- {match: a.org}\n- {match: A.org}\n", "3:4", "a second route", ""},
 		{"back-off upside down", "delivery: {min_backoff: 2h, max_backoff: 1h}\n", "1:29", "less than min_backoff", ""},
+		{"crash rule that never comes", "queue: {max_claims: 3}\nfilters: {f: {}}\n", "2:11", "before the rule on.crash", "less than"},
 		{"anchor", "hostname: &h a.org\n", "1:11", "anchors", ""},
 		{"alias", "hostname: *h\n", "1:11", "anchors", ""},
 		{"merge", "<<: {hostname: a.org}\n", "1:1", "anchors", ""},
