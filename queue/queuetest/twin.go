@@ -3,6 +3,7 @@ package queuetest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,13 +20,33 @@ import (
 // records, counts, and what can be claimed. With Subject.Crash there are power
 // cuts among them, after which the queue has to be in a state that the promises
 // of spec/queue.md §4 allow. An operation list that fails is shrunk; -rapid.seed
-// repeats it, -rapid.checks and -rapid.steps set how much is done.
+// repeats it, -rapid.checks (here 25) and -rapid.steps set how much is done. Not
+// for parallel tests.
 func RunHistories(t *testing.T, open func(t *testing.T) *Subject) {
+	fewerChecks(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newTwin(rt, open(t))
 		defer func() { w.q.Close() }()
 		rt.Repeat(w.actions())
 	})
+}
+
+// fewerChecks keeps an everyday run short: a store is opened for every list.
+func fewerChecks(t *testing.T) {
+	const name = "rapid.checks"
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == name })
+	if asked {
+		return
+	}
+	before := flag.Lookup(name).Value.String()
+	set := func(v string) {
+		if err := flag.Set(name, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("25")
+	t.Cleanup(func() { set(before) })
 }
 
 // twin is a queue and its model. Names differ on the two sides: messages are
