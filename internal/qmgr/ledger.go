@@ -203,6 +203,14 @@ func update(i int, m mark, rc *queue.Recipient) queue.RecipientUpdate {
 	return u
 }
 
+// attempts counts those of the item, the present one included.
+func (l *ledger) attempts() int {
+	if l.tried {
+		return l.it.Attempts + 1
+	}
+	return l.it.Attempts
+}
+
 // summary is the reply an item is finished with: that of its worst recipient.
 func (l *ledger) summary() string {
 	var s string

@@ -53,7 +53,8 @@ type Options struct {
 	// most. Neither exceeds half of Concurrency, rounded up.
 	Initial, Limit int
 	// DeadAfter connection failures in a row make a destination dead, for DeadMin,
-	// doubled with each failed probe up to DeadMax.
+	// doubled with each failed probe up to DeadMax. By default a minute and half an
+	// hour, but no longer than MinBackoff and MaxBackoff.
 	DeadAfter        int
 	DeadMin, DeadMax time.Duration
 
@@ -85,8 +86,6 @@ func (o Options) withDefaults() Options {
 	def(&o.Initial, DefaultInitial)
 	def(&o.Limit, DefaultLimit)
 	def(&o.DeadAfter, DefaultDeadAfter)
-	def(&o.DeadMin, DefaultDeadMin)
-	def(&o.DeadMax, max(DefaultDeadMax, o.DeadMin))
 	def(&o.MinBackoff, DefaultMinBackoff)
 	def(&o.MaxBackoff, max(DefaultMaxBackoff, o.MinBackoff))
 	def(&o.Factor, DefaultFactor)
@@ -101,6 +100,9 @@ func (o Options) withDefaults() Options {
 	}
 	o.ActiveLimit = max(o.ActiveLimit, minActive)
 	o.MaxBackoff = max(o.MaxBackoff, o.MinBackoff)
+	def(&o.DeadMin, min(DefaultDeadMin, o.MinBackoff))
+	def(&o.DeadMax, min(DefaultDeadMax, o.MaxBackoff))
+	o.DeadMax = max(o.DeadMax, o.DeadMin)
 	o.Factor = max(o.Factor, 1)
 	o.Limit = min(o.Limit, (o.Concurrency+1)/2)
 	o.Initial = min(o.Initial, o.Limit)

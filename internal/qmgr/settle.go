@@ -67,7 +67,7 @@ func (m *Manager) settle(ctx context.Context, j *job, retry time.Time) {
 func (m *Manager) deferTo(ctx context.Context, j *job, at time.Time) {
 	if m.apply(ctx, j, append(j.led.ops(), queue.Move{To: queue.Deferred, NextAt: at})) {
 		m.log.Info("deferred", "queue_id", j.Item.ID, "next_hop", j.at.nextHop, "until", at,
-			"attempts", j.Item.Attempts, "reply", j.led.lastReply())
+			"attempts", j.led.attempts(), "reply", j.led.lastReply())
 	}
 }
 
