@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -65,7 +66,10 @@ func (w *world) send(q queue.Queue, size int, o queue.CreateOptions, hosts ...st
 	if err != nil {
 		return err
 	}
-	body := bytes.Repeat([]byte(string(m.ID())+"\r\n"), size/15+1)
+	body := make([]byte, size) // noise: not to be compressed
+	seed := [32]byte{}
+	copy(seed[:], m.ID())
+	_, _ = rand.NewChaCha8(seed).Read(body)
 	w.mu.Lock()
 	w.bodies[m.ID()] = body
 	w.mu.Unlock()

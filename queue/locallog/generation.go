@@ -34,11 +34,23 @@ type generation struct {
 	end    bool
 }
 
+// begin notes which gate is being opened behind; false when the log is closed.
+func (l *Log) begin(fs *gateFS) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.opening = fs
+	return !l.closed
+}
+
 // openGeneration opens the store behind a gate of its own.
 func (l *Log) openGeneration() (g *generation, err error) {
 	fs := newGateFS(l.space.wrap(l.o.FS))
 	g = &generation{log: l, fs: fs}
 	g.idle.L = &g.mu
+	if !l.begin(fs) {
+		return nil, errClosed
+	}
+	defer l.begin(nil)
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("store panics: %v: %w", r, engine.ErrLogIO)

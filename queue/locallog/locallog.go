@@ -29,7 +29,6 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"mtad/queue/engine"
@@ -70,6 +69,7 @@ type Log struct {
 
 	mu      sync.Mutex
 	cur     *generation   // nil: down
+	opening *gateFS       // of the store that is being opened
 	changed chan struct{} // closed when cur changes
 	epoch   uint64
 	closed  bool
@@ -77,7 +77,6 @@ type Log struct {
 	space spaceKeeper
 	stop  chan struct{}
 	work  sync.WaitGroup
-	opens atomic.Int64
 }
 
 var _ engine.Log = (*Log)(nil)
@@ -97,20 +96,48 @@ func Open(dir string, o Options) (*Log, error) {
 	l := &Log{dir: dir, o: o, lock: lock, log: o.Logger, changed: make(chan struct{}), stop: make(chan struct{})}
 	l.space.init(o.FS, dir, o.Ballast, o.FreeFloor)
 	l.space.check()
-	g, err := l.openGeneration()
-	switch {
-	case err == nil:
-		l.install(g)
-	case isTransient(err):
-		l.log.Error("store cannot be opened now", "dir", dir, "error", err)
-		l.work.Go(l.reopen)
-	default:
+	if err := l.firstOpen(); err != nil {
 		_ = lock.Close()
 		return nil, fmt.Errorf("locallog: open %s: %w", dir, err)
 	}
 	l.work.Go(l.watchSpace)
 	return l, nil
 }
+
+// firstOpen opens the store. What may pass is left to a later attempt. On a full
+// disk pebble goes on trying to write out what it replayed until there is room:
+// after patience that goes on without the caller.
+func (l *Log) firstOpen() error {
+	done := make(chan error, 1)
+	l.work.Go(func() {
+		g, err := l.openGeneration()
+		switch {
+		case err == nil:
+			l.install(g)
+		case isTransient(err):
+			l.log.Error("store cannot be opened now", "dir", l.dir, "error", err)
+			err = nil
+			l.work.Go(l.reopen)
+		}
+		done <- err
+	})
+	t := time.NewTicker(patience)
+	defer t.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-t.C:
+			if l.space.full.Load() {
+				l.log.Error("store waits for space", "dir", l.dir)
+				return nil
+			}
+		}
+	}
+}
+
+// patience is how long Open waits for a store on a full disk.
+const patience = 500 * time.Millisecond
 
 func (o Options) withDefaults() Options {
 	def := func(v *int64, d int64) {
@@ -287,6 +314,9 @@ func (l *Log) Close() error {
 	l.closed = true
 	g := l.cur
 	l.cur = nil
+	if l.opening != nil {
+		l.opening.refuse() // lets it come to an end
+	}
 	close(l.stop)
 	close(l.changed)
 	l.mu.Unlock()
