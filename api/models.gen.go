@@ -503,23 +503,51 @@ type GetClaimContentParams struct {
 
 // CountMessagesParams defines parameters for CountMessages.
 type CountMessagesParams struct {
-	// Filter Terms with spaces between them, all of which have to match; none means all.
-	// `id=ID,ID` `state=deferred,incoming` `sender=*@example.org` (`sender=<>`:
-	// null reverse-path) `recipient=` `next_hop=` `stage=` `chain=` `held=true`
-	// `hold_by=` `reason=` `origin=smtp` `parent=ID` `age>2h` `age<1d` `size>1M`
-	// `size<10k`. `*` stands for any run of octets; a value with spaces is put in
-	// double quotes, with `\` before `"` and `\`.
+	// Filter Terms with white space between them, all of which have to hold; each may be
+	// given once, none selects everything:
+	//
+	//     state=S,…       unfiltered, incoming, active, deferred
+	//     id=ID,…         a message's ID selects all its parts
+	//     sender=P        reverse-path; sender=<> is the null reverse-path
+	//     recipient=P     any recipient
+	//     next-hop=P      next hop of any pending recipient
+	//     stage=P  chain=P
+	//     held  held=no
+	//     hold-by=P  reason=P
+	//     origin=O        smtp, submit, http, dsn, forward
+	//     parent=ID
+	//     age>D  age<D    D with s, m, h, d or w: 90s, 1h30m, 2d
+	//     size>N  size>=N  size<N  size<=N   octets; K, M, G are powers of 1024
+	//
+	// P is a pattern, compared without case; `*` is any run of octets. A value with
+	// white space is put in double quotes, with `\` before `"` and `\` inside.
+	// As in the names of JSON, `next_hop`, `hold_by`, `held=true` and `held=false`
+	// are taken too.
 	Filter FilterExpression `form:"filter,omitempty" json:"filter,omitempty,omitzero"`
 }
 
 // ListMessagesParams defines parameters for ListMessages.
 type ListMessagesParams struct {
-	// Filter Terms with spaces between them, all of which have to match; none means all.
-	// `id=ID,ID` `state=deferred,incoming` `sender=*@example.org` (`sender=<>`:
-	// null reverse-path) `recipient=` `next_hop=` `stage=` `chain=` `held=true`
-	// `hold_by=` `reason=` `origin=smtp` `parent=ID` `age>2h` `age<1d` `size>1M`
-	// `size<10k`. `*` stands for any run of octets; a value with spaces is put in
-	// double quotes, with `\` before `"` and `\`.
+	// Filter Terms with white space between them, all of which have to hold; each may be
+	// given once, none selects everything:
+	//
+	//     state=S,…       unfiltered, incoming, active, deferred
+	//     id=ID,…         a message's ID selects all its parts
+	//     sender=P        reverse-path; sender=<> is the null reverse-path
+	//     recipient=P     any recipient
+	//     next-hop=P      next hop of any pending recipient
+	//     stage=P  chain=P
+	//     held  held=no
+	//     hold-by=P  reason=P
+	//     origin=O        smtp, submit, http, dsn, forward
+	//     parent=ID
+	//     age>D  age<D    D with s, m, h, d or w: 90s, 1h30m, 2d
+	//     size>N  size>=N  size<N  size<=N   octets; K, M, G are powers of 1024
+	//
+	// P is a pattern, compared without case; `*` is any run of octets. A value with
+	// white space is put in double quotes, with `\` before `"` and `\` inside.
+	// As in the names of JSON, `next_hop`, `hold_by`, `held=true` and `held=false`
+	// are taken too.
 	Filter FilterExpression `form:"filter,omitempty" json:"filter,omitempty,omitzero"`
 
 	// Cursor `next` of the page before.

@@ -34,6 +34,10 @@ func TestParseFilterReadsEveryTerm(t *testing.T) {
 		{"age>1w2d3h4m5s", Filter{OlderThan: (9*24+3)*time.Hour + 4*time.Minute + 5*time.Second}},
 		{"size>10M size<=1G", Filter{MinSize: 10<<20 + 1, MaxSize: 1 << 30}},
 		{"size>=5 size<2K", Filter{MinSize: 5, MaxSize: 2047}},
+		{"next_hop=example.net hold_by=filter:*", Filter{NextHop: "example.net", HoldBy: "filter:*"}}, // as in JSON
+		{"held=true size<2k", Filter{Held: &yes, MaxSize: 2047}},
+		{"held=false", Filter{Held: &no}},
+		{"sender==odd", Filter{Sender: "=odd"}},
 	} {
 		got, err := ParseFilter(c.text)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
@@ -72,11 +76,14 @@ func TestParseFilterNamesTheWrongTermAndItsPosition(t *testing.T) {
 		{"sender>x", "sender>x", 0, "want sender=value"},
 		{"stage=a stage=b", "stage=b", 8, "given twice"},
 		{"held held=no", "held=no", 5, "given twice"},
+		{"next-hop=a next_hop=b", "next_hop=b", 11, "given twice"},
+		{"sender=\xff", "sender=?", 0, "not UTF-8"},
+		{"STATE=deferred", "STATE=deferred", 0, "no such term"},
 		{"deferred", "deferred", 0, "want name=value"},
 		{`x reason="open`, "x", 0, "want name=value"},
 		{`reason="open`, `reason="open`, 0, "not closed"},
 		{`reason="a\n"`, `reason="a\n"`, 0, `\ stands before`},
-		{"sender=" + strings.Repeat("a", MaxFilterText), "sender=" + strings.Repeat("a", 73), 0, "over 4096 octets"},
+		{"sender=" + strings.Repeat("a", MaxFilterText), "sender=" + strings.Repeat("a", 73), 0, "over 8192 octets"},
 	} {
 		_, err := ParseFilter(c.text)
 		var fe *FilterError

@@ -5,10 +5,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // MaxFilterText is the longest expression that ParseFilter reads, in octets.
-const MaxFilterText = 4096
+const MaxFilterText = 8192
 
 // FilterError says which term of an expression is wrong. It matches ErrInvalid.
 type FilterError struct {
@@ -35,11 +36,15 @@ func (e *FilterError) Is(target error) bool { return target == ErrInvalid }
 //	next-hop=P     next hop of any pending recipient
 //	stage=P  chain=P
 //	held  held=no
-//	hold-by=P  reason=P
+//	hold-by=P  reason=P  the mark's author and reason
 //	origin=O       smtp, submit, http, dsn, forward
 //	parent=ID
 //	age>D  age<D   a number with s, m, h, d or w; several may follow: 1h30m
 //	size>N  size>=N  size<N  size<=N   octets; K, M, G are powers of 1024
+//
+// So that what the API's JSON says can be typed as it stands, next_hop and hold_by
+// are read as next-hop and hold-by, held=yes and held=true as held, held=false as
+// held=no, and k, m, g in a size as K, M, G.
 //
 // P is a pattern, compared without case; * is any run of octets. White space
 // between double quotes belongs to the value. The quotes do too, as in the
@@ -53,6 +58,9 @@ func ParseFilter(s string) (Filter, error) {
 		return Filter{}, filterError(s, 0, fmt.Sprintf("expression over %d octets", MaxFilterText))
 	}
 	seen := map[string]bool{}
+	if !utf8.ValidString(s) {
+		return Filter{}, filterError(strings.ToValidUTF8(s, "?"), 0, "not UTF-8")
+	}
 	for pos := 0; pos < len(s); {
 		if isSpace(s[pos]) {
 			pos++
@@ -71,7 +79,10 @@ func ParseFilter(s string) (Filter, error) {
 }
 
 func filterError(term string, pos int, reason string) error {
-	return &FilterError{Term: term[:min(len(term), 80)], Pos: pos, Reason: reason}
+	if len(term) > 80 {
+		term = strings.ToValidUTF8(term[:80], "")
+	}
+	return &FilterError{Term: term, Pos: pos, Reason: reason}
 }
 
 func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
@@ -104,7 +115,7 @@ func (f *Filter) parseTerm(term string, seen map[string]bool) string {
 		}
 		term, end = "held=yes", len("held")
 	}
-	name, op, rest := term[:end], term[end:end+1], term[end+1:]
+	name, op, rest := strings.ReplaceAll(term[:end], "_", "-"), term[end:end+1], term[end+1:]
 	if name == "size" && op != "=" && strings.HasPrefix(rest, "=") {
 		op, rest = op+"=", rest[1:]
 	}
@@ -182,9 +193,9 @@ func (f *Filter) parseValue(name, value string) string {
 		f.Origin = new(Origin)
 		err = f.Origin.UnmarshalText([]byte(value))
 	case "held":
-		held := value == "yes"
+		held := value == "yes" || value == "true"
 		f.Held = &held
-		if value != "yes" && value != "no" {
+		if !held && value != "no" && value != "false" {
 			return "want held or held=no"
 		}
 	case "age", "size":
@@ -296,7 +307,7 @@ const sizeUnits = "KMG"
 func parseSize(s string) (int64, bool) {
 	shift := 0
 	if s != "" {
-		if i := strings.IndexByte(sizeUnits, s[len(s)-1]); i >= 0 {
+		if i := strings.Index(sizeUnits, strings.ToUpper(s[len(s)-1:])); i >= 0 {
 			s, shift = s[:len(s)-1], 10*(i+1)
 		}
 	}

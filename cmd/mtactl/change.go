@@ -187,7 +187,11 @@ func (t *tool) confirm(r *changeRequest, n int64) error {
 	case !terminal(t.in):
 		return usage("not changing %s without a word", plural(n, "message")).withHint("--count %d or --yes goes on", n)
 	}
-	fmt.Fprintf(t.err, "%s %s? [y/N] ", r.kind, plural(n, "message"))
+	way := ""
+	if r.rescan {
+		way = " through the filters again"
+	}
+	fmt.Fprintf(t.err, "%s %s%s? [y/N] ", r.kind, plural(n, "message"), way)
 	line, _ := bufio.NewReader(t.in).ReadString('\n')
 	if a := strings.ToLower(strings.TrimSpace(line)); a != "y" && a != "yes" {
 		return &exitError{status: exitFailure, msg: "nothing was changed"}

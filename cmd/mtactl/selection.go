@@ -11,14 +11,17 @@ const expressionHelp = `An expression is terms with spaces between them, all of 
   state=deferred,incoming   unfiltered, incoming, active, deferred
   sender=*@example.org      reverse-path; sender=<> is the null reverse-path
   recipient=*@example.net   any recipient
-  next_hop=mx.example.net   next hop of any recipient
-  age>2h  age<1d            size>1M  size<10k
-  held=true  hold_by=filter:*  reason=*virus*
-  stage=NAME  chain=NAME  origin=smtp  parent=ID  id=ID,ID
+  next-hop=mx.example.net   next hop of any pending recipient
+  age>2h30m  age<1d         s, m, h, d, w
+  size>1M  size<=10K        octets; K, M, G
+  held  held=no             hold-by=filter:*  reason=*virus*
+  stage=NAME  chain=NAME    where in the filters
+  origin=smtp               smtp, submit, http, dsn, forward
+  parent=ID  id=ID,ID
 
 * stands for any run of characters; a value with spaces is put in double quotes.
 Several arguments are one expression. Put it in quotes where the shell would read
-< > or *.`
+< > or *: mtactl queue list 'state=deferred age>2h'`
 
 // selection is what a verb is about: messages by ID, or all that match one
 // expression.
@@ -37,7 +40,7 @@ func selectFlags(c *cobra.Command) {
 	f.String("state", "", "same as state=… in the expression")
 	f.String("sender", "", "same as sender=…")
 	f.String("recipient", "", "same as recipient=…")
-	f.String("next-hop", "", "same as next_hop=…")
+	f.String("next-hop", "", "same as next-hop=…")
 	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"unfiltered", "incoming", "active", "deferred"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -53,9 +56,8 @@ func selected(c *cobra.Command, args []string) (selection, error) {
 		terms = append(terms, a)
 	}
 	for _, flag := range []string{"state", "sender", "recipient", "next-hop"} {
-		key := strings.ReplaceAll(flag, "-", "_")
 		if v, err := c.Flags().GetString(flag); err == nil && c.Flags().Changed(flag) {
-			terms = append(terms, key+"="+quoteTerm(v))
+			terms = append(terms, flag+"="+quoteTerm(v))
 		}
 	}
 	all, _ := c.Flags().GetBool("all")

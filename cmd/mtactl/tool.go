@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,7 +57,7 @@ func (t *tool) root() *cobra.Command {
 		Args: noArgs,
 		RunE: needVerb,
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
+	c.SetFlagErrorFunc(flagError)
 	f := c.PersistentFlags()
 	f.StringVar(&t.server, "server", "", "where mtad is: unix:/path, http://host:port or https://host:port (default: $MTACTL_SERVER, or the api.sock in the user's state directory, /var/lib/mtad or /var/spool/mtad)")
 	f.StringVar(&t.tokenFile, "token-file", "", "file that holds the bearer token (default: the token in $MTACTL_TOKEN)")
@@ -75,6 +76,14 @@ func (t *tool) root() *cobra.Command {
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	c.AddCommand(t.queueCommand(), t.shapeCommand(), t.traceCommand(), t.diffCommand(), t.filtersCommand(), t.statusCommand(), t.versionCommand())
 	return c
+}
+
+func flagError(c *cobra.Command, err error) error {
+	e := usage("%v", err)
+	if strings.HasPrefix(err.Error(), "unknown flag: --filter") && c.Flags().Lookup("state") != nil {
+		e.hint = "an expression is an argument: " + c.CommandPath() + " 'state=deferred age>2h'"
+	}
+	return e
 }
 
 // connect makes the client, once.

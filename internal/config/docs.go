@@ -87,7 +87,7 @@ func (k Key) Type() string {
 	case t == networksType:
 		return "list of networks"
 	case t.Kind() == reflect.Slice:
-		return "list of " + k.word(t.Elem()) + "s"
+		return "list of " + plural(k.word(t.Elem()))
 	}
 	return k.word(t)
 }
@@ -172,4 +172,11 @@ func yamlDefault(k Key) string {
 		return "# " + k.Type()
 	}
 	return k.Default
+}
+
+func plural(word string) string {
+	if strings.HasSuffix(word, "s") {
+		return word + "es"
+	}
+	return word + "s"
 }
