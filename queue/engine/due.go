@@ -12,10 +12,9 @@ import (
 // dueClock moves items into their lanes when they become due. Everything due at
 // or before upTo has been moved; what comes later is in the index (kWaiting).
 type dueClock struct {
-	upTo   int64 // nanoseconds
-	next   int64 // nothing in the index is due before
-	until  int64 // no hold ends by itself before
-	heldTo int64
+	upTo  int64 // nanoseconds
+	next  int64 // nothing in the index is due before
+	until int64 // no hold ends by itself before
 }
 
 func (d *dueClock) expect(at int64) { d.next = min(d.next, at) }

@@ -76,7 +76,6 @@ type Engine struct {
 	cursors  cursorTable
 	jobs     jobTable
 	sweep    sweeper
-	nextWake time.Time
 }
 
 var _ queue.Queue = (*Engine)(nil)

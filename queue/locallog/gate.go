@@ -37,9 +37,9 @@ func (g *gateFS) refuse() { g.closed.Store(true) }
 
 // shut is refuse, and waits until no change is under way.
 func (g *gateFS) shut() {
-	g.refuse()
-	g.mu.Lock()
-	g.mu.Unlock() //nolint:staticcheck // waited for those inside
+	g.mu.Lock() // waits for those inside
+	g.closed.Store(true)
+	g.mu.Unlock()
 }
 
 // vital says whether durability rests on the file: the write-ahead log, the
