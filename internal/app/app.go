@@ -17,6 +17,7 @@ import (
 	"mtad/internal/filter"
 	"mtad/internal/httpapi"
 	"mtad/internal/intake"
+	"mtad/internal/mxlookup"
 	"mtad/internal/qmgr"
 	"mtad/internal/route"
 	"mtad/internal/telemetry"
@@ -55,6 +56,7 @@ type App struct {
 	table  atomic.Pointer[route.Table]
 	filter filterSwitch
 	intake *intake.Intake
+	dns    *mxlookup.Resolver
 	qmgr   *qmgr.Manager
 	api    *httpapi.Server
 	certs  certificates
@@ -101,6 +103,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.down.unwind(context.WithoutCancel(ctx)))
+			log.Flush()
 		}
 	}()
 	for _, step := range []func(context.Context) error{
@@ -151,6 +154,7 @@ func (a *App) Stop(ctx context.Context) error {
 	a.mu.Unlock()
 	err := a.down.unwind(ctx)
 	a.log.Info("stopped")
+	a.log.Flush()
 	return err
 }
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,7 +32,10 @@ func listenTCP(address string) (net.Listener, error) {
 	if a.Addr().Is6() {
 		network = "tcp6"
 	}
-	ln, err := net.Listen(network, address)
+	// Every session has time-outs of its own: probes of the kernel would cost four
+	// system calls a connection and find nothing earlier.
+	lc := net.ListenConfig{KeepAlive: -1}
+	ln, err := lc.Listen(context.Background(), network, address)
 	if err != nil {
 		return nil, fmt.Errorf("app: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,7 @@ func TestLevelChangesWhileInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Debug("two")
+	l.Flush()
 	if got := b.String(); strings.Contains(got, "one") || !strings.Contains(got, `"msg":"two"`) {
 		t.Errorf("got %q", got)
 	}
@@ -28,6 +30,44 @@ func TestLevelChangesWhileInUse(t *testing.T) {
 	}
 	if _, err := NewLog(&b, "xml", "info"); err == nil {
 		t.Error("format xml was accepted")
+	}
+}
+
+func TestAWarningIsWrittenAtOnceWithWhatWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		l, err := NewLog(&b, "text", "info")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Info("one")
+		if b.Len() != 0 {
+			t.Errorf("written at once: %q", b.String())
+		}
+		l.With("a", "b").Warn("two")
+		if got := b.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "msg=two a=b") {
+			t.Errorf("got %q", got)
+		}
+		l.Info("three")
+		time.Sleep(2 * delay) // of the bubble's clock
+		synctest.Wait()
+		if got := b.String(); !strings.Contains(got, "msg=three") {
+			t.Errorf("after the delay: %q", got)
+		}
+	})
+}
+
+func TestLinesStayWholeWhenTheBufferIsFull(t *testing.T) {
+	var b bytes.Buffer
+	w := newWriter(&b)
+	line := strings.Repeat("x", 1000) + "\n"
+	for range 200 {
+		_, _ = w.Write([]byte(line))
+	}
+	_, _ = w.Write([]byte(strings.Repeat("y", bufferSize+1)))
+	w.Flush()
+	if got, want := b.String(), strings.Repeat(line, 200)+strings.Repeat("y", bufferSize+1); got != want {
+		t.Errorf("%d octets came out, want %d in order", len(got), len(want))
 	}
 }
 
