@@ -18,6 +18,7 @@ import (
 // wireDelivery makes what takes mail out of the queue.
 func (a *App) wireDelivery(context.Context) error {
 	c := a.cfg
+	a.dns = a.lookup()
 	transports, err := a.transports()
 	if err != nil {
 		return err
@@ -45,9 +46,8 @@ func (a *App) startDelivery() {
 
 // transports are the ways out, by the names that routes use.
 func (a *App) transports() (map[string]deliver.Transport, error) {
-	lookup := a.lookup().Lookup
-	relay := deliver.NewRelay(a.relayOptions("smtp", lookup))
-	lmtp := deliver.NewRelay(a.relayOptions("lmtp", lookup))
+	relay := deliver.NewRelay(a.relayOptions("smtp", a.dns.Lookup))
+	lmtp := deliver.NewRelay(a.relayOptions("lmtp", a.dns.Lookup))
 	a.down.push("next hops", func(context.Context) error {
 		_ = relay.Close()
 		return lmtp.Close()

@@ -82,7 +82,8 @@ func (a *App) server(c *config.Config, name string) (*smtpd.Server, error) {
 	o := smtpd.Options{
 		Name: name, Hostname: c.Hostname, Intake: a.intake, Chain: l.Chain,
 		Networks: c.MyNetworks, XClient: l.XClient, XForward: l.XForward, Proxy: l.ProxyProtocol,
-		TLS: tlsConfig, ImplicitTLS: l.Kind == config.KindSubmissions,
+		ClientName: clientName(a.dns),
+		TLS:        tlsConfig, ImplicitTLS: l.Kind == config.KindSubmissions,
 		Limits: limits(l.Limits), Logger: a.log.Logger, Registry: a.reg,
 	}
 	if l.Kind == config.KindSMTP {

@@ -24,12 +24,13 @@ type answer struct {
 	// badMX: there were MX records, none with a usable name.
 	badMX bool
 	addrs []netip.Addr
+	names []string // of PTR records
 	// alias, when set, is where a chain of CNAMEs went on without saying more.
 	alias string
 	ttl   time.Duration
 }
 
-func (a *answer) empty() bool { return len(a.mx) == 0 && len(a.addrs) == 0 }
+func (a *answer) empty() bool { return len(a.mx) == 0 && len(a.addrs) == 0 && len(a.names) == 0 }
 
 // reading collects the records of one answer.
 type reading struct {
@@ -100,6 +101,10 @@ func (r *reading) take(rr dns.RR) {
 		if a, ok := netip.AddrFromSlice(rr.AAAA.To16()); ok && usable(a) {
 			r.addrs = append(r.addrs, a)
 		}
+	case *dns.PTR:
+		if name, ok := hostName(rr.Ptr); ok {
+			r.names = append(r.names, name)
+		}
 	}
 }
 
@@ -115,6 +120,7 @@ func (r *reading) finish(m *dns.Msg, last string, hops int) {
 	slices.SortStableFunc(r.mx, func(a, b exchanger) int { return cmp.Compare(a.pref, b.pref) })
 	r.mx = slices.Clip(r.mx[:min(len(r.mx), maxHosts)])
 	r.addrs = slices.Clip(r.addrs[:min(len(r.addrs), maxAddrs)])
+	r.names = slices.Clip(r.names[:min(len(r.names), maxNames)])
 	soa := r.negativeTTL(m)
 	if r.empty() && !r.nullMX && !r.badMX && r.exists && hops > 0 && !soa {
 		r.alias = last

@@ -2,7 +2,8 @@
 // (RFC 5321 §5): mail exchangers by preference, at random within one
 // preference; the domain's own address where it has no MX; nothing where it
 // says that it takes no mail (null MX, RFC 7505). Mail exchangers no better than
-// ourselves are left out, so that mail does not come back.
+// ourselves are left out, so that mail does not come back. It also finds the
+// confirmed name of a client's address (Name).
 //
 // It asks the servers of resolv.conf, or those it is given, over UDP and, when
 // an answer is truncated, over TCP. Answers are cached, also negative ones and,
