@@ -52,13 +52,14 @@ type build struct {
 	after  []func()
 	undos  []func()
 	sync   bool
+	epoch  uint64 // of the log
 
 	was, is  keyList
 	key, val []byte
 }
 
 func (e *Engine) newBuild() *build {
-	return &build{e: e, out: e.log.NewBatch(), now: e.o.Now().Round(0).UTC(), over: map[key]*rec{}, counts: map[string]int64{}}
+	return &build{e: e, epoch: e.epoch, out: e.log.NewBatch(), now: e.o.Now().Round(0).UTC(), over: map[key]*rec{}, counts: map[string]int64{}}
 }
 
 // load returns the item as it is at this point of the batch, the stored one.
@@ -217,7 +218,7 @@ func (b *build) settle() {
 	e := b.e
 	for k, r := range b.over {
 		delete(e.pending, k)
-		if r != nil {
+		if r != nil && e.epoch == b.epoch {
 			e.fresh.put(k, r)
 		}
 	}

@@ -97,6 +97,9 @@ func (e *Engine) syncLazy(l *loopState) {
 		return
 	}
 	l.unsynced = time.Time{}
+	e.mu.Lock()
+	epoch := e.epoch
+	e.mu.Unlock()
 	start := time.Now()
 	err := e.log.Sync()
 	if e.o.Observe != nil {
@@ -104,7 +107,7 @@ func (e *Engine) syncLazy(l *loopState) {
 	}
 	if err != nil {
 		e.mu.Lock()
-		e.down()
+		e.down(epoch)
 		e.mu.Unlock()
 	}
 }
@@ -183,9 +186,12 @@ func (e *Engine) commit(l *loopState) {
 	err := e.apply(l, b)
 
 	e.mu.Lock()
+	if err == nil && !b.sync && b.out.Len() > 0 && e.epoch != b.epoch {
+		err = fmt.Errorf("engine: the log was opened anew: %w", ErrLogIO) // may be gone
+	}
 	if err != nil {
 		b.undo()
-		e.down()
+		e.down(b.epoch)
 	} else {
 		b.settle()
 	}

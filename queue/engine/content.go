@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"mtad/queue"
 )
@@ -186,6 +187,7 @@ type spool struct {
 	msg    uint64
 	blob   queue.BlobID
 	buf    []byte
+	whole  *[chunkSize]byte // what buf is made of, when it is borrowed
 	size   int64
 	chunks uint32
 	marked bool
@@ -196,6 +198,7 @@ type spool struct {
 func (s *spool) write(p []byte, flush func() error) error {
 	for len(p) > 0 {
 		n := min(chunkSize-len(s.buf), len(p))
+		s.grow(len(s.buf) + n)
 		s.buf = append(s.buf, p[:n]...)
 		p = p[n:]
 		s.size += int64(n)
@@ -208,6 +211,30 @@ func (s *spool) write(p []byte, flush func() error) error {
 		}
 	}
 	return nil
+}
+
+// chunkBuffers are buffers of a whole chunk, for those who have written much.
+var chunkBuffers = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+const smallBuffer = 64 << 10
+
+// grow makes room for n octets. A buffer grows with what was written, so that who
+// writes little costs little; a large one is borrowed.
+func (s *spool) grow(n int) {
+	if n <= smallBuffer || cap(s.buf) >= chunkSize {
+		return
+	}
+	s.whole = chunkBuffers.Get().(*[chunkSize]byte)
+	s.buf = append(s.whole[:0], s.buf...)
+}
+
+// release gives the buffer back. Nobody may use it any more.
+func (s *spool) release() {
+	s.buf = nil
+	if s.whole != nil {
+		chunkBuffers.Put(s.whole)
+		s.whole = nil
+	}
 }
 
 // flush writes what is buffered as the next chunk.
@@ -238,7 +265,7 @@ func (s *spool) flush() error {
 
 // drop takes back what was written.
 func (s *spool) drop() {
-	s.buf = nil
+	s.release()
 	if !s.marked || s.epoch != s.e.log.Epoch() {
 		return
 	}
@@ -366,6 +393,7 @@ func (w *blobWriter) Seal(context.Context) (queue.BlobID, int64, error) {
 		}
 	}
 	w.done = true
+	w.s.release()
 	return w.s.blob, w.s.size, nil
 }
 

@@ -225,8 +225,12 @@ func (e *Engine) pause(d time.Duration) bool {
 	}
 }
 
-// down notes that the log failed. mu is held.
-func (e *Engine) down() {
+// down notes that the log of an epoch failed, unless its successor is up
+// already. mu is held.
+func (e *Engine) down(epoch uint64) {
+	if e.epoch != epoch {
+		return
+	}
 	e.up = false
 	for _, l := range e.lanes {
 		l.wakeAll()

@@ -213,7 +213,7 @@ func (w *writer) Commit(ctx context.Context) (queue.Item, error) {
 	switch {
 	case err == nil:
 		w.committed, w.result = true, it
-		w.s.buf = nil
+		w.s.release()
 	case errors.Is(err, queue.ErrUncertain):
 		w.uncertain = true
 	}
