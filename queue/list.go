@@ -106,11 +106,11 @@ type ActionKind string
 // skipped, unless Action.Force breaks the lease.
 const (
 	ActionFlush   ActionKind = "flush"   // due now
-	ActionRequeue ActionKind = "requeue" // to Incoming, or with Stages through the filters again
+	ActionRequeue ActionKind = "requeue" // to Incoming, or with Stages through the filters again; ends a hold
 	ActionHold    ActionKind = "hold"
 	ActionRelease ActionKind = "release"
 	ActionDelete  ActionKind = "delete"
-	ActionBounce  ActionKind = "bounce" // FailPending
+	ActionBounce  ActionKind = "bounce" // FailPending; ends a hold
 )
 
 // Action is what a bulk job does.

@@ -15,7 +15,8 @@ type Txn struct {
 
 	// Nonce, when set, makes the Txn idempotent: repeated with the same Nonce
 	// within ten minutes it answers what the first one answered, also when the
-	// lease has ended since because of it. At most 64 octets.
+	// lease has ended since because of it, and also after a crash. It is scoped by
+	// the Token or ID; a failure is not remembered. At most 64 octets.
 	Nonce string
 	// By names who changes, for the trail: "filter:NAME", "qmgr", "operator:NAME".
 	By string
@@ -88,13 +89,14 @@ type AddVerdict struct{ Verdict Verdict }
 // SetHold marks the item. An active item is held when its lease ends.
 type SetHold struct{ Hold Hold }
 
-// ReleaseHold takes the mark away.
+// ReleaseHold takes the mark away; LostClaims is 0 again.
 type ReleaseHold struct{}
 
 // SetPriority changes the priority.
 type SetPriority struct{ Priority int8 }
 
-// SetNextAt changes when a waiting item is due; zero means now (a flush).
+// SetNextAt changes when a waiting item is due; zero means now (a flush), which
+// also ends the delay of a Release.
 type SetNextAt struct{ At time.Time }
 
 // SetMeta sets keys; an empty value removes one.
@@ -104,7 +106,7 @@ type SetMeta struct{ Set map[string]string }
 type Attempt struct{}
 
 // FailPending turns every pending recipient into Failed with Reply and makes
-// the item due now. The queue manager claims it, reports and finishes it:
+// the item due now; from Unfiltered it moves it to Incoming. The queue manager claims it, reports and finishes it:
 // deciding a bounce and making its DSN are two steps, each crash-proof.
 type FailPending struct{ Reply string }
 
@@ -128,7 +130,8 @@ type Part struct {
 
 // Finish ends the item and its lease; a history record stays. Rejected is for
 // staged items alone: on a committed one it is ErrConflict, since its client has
-// the positive reply and nobody would be told.
+// the positive reply and nobody would be told. Done with a pending recipient is
+// ErrInvalid: a slip of the caller must not lose mail.
 type Finish struct {
 	Disposition Disposition
 	Reply       string

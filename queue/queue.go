@@ -13,7 +13,8 @@ import (
 type Queue interface {
 	// Create opens a message. Nothing is visible and nothing durable before
 	// Commit. It answers ErrFull when a high-water mark is reached and ErrTooLarge
-	// when the envelope breaks a bound. The Queue keeps no reference to e.
+	// when the envelope breaks a bound, ErrInvalid without recipients. The Queue
+	// keeps no reference to e.
 	Create(ctx context.Context, e Envelope, o CreateOptions) (Writer, error)
 
 	// Claim leases up to s.Max items, waiting up to s.Wait for the first. No items
@@ -106,7 +107,8 @@ type CreateOptions struct {
 type Writer interface {
 	// ID is the queue ID the message will have.
 	ID() ID
-	// Write appends content. Memory used is bounded whatever the size.
+	// Write appends content. Memory used is bounded whatever the size. A failed
+	// Write is final: Commit answers the same error.
 	io.Writer
 	// Stage makes the complete content claimable in Unfiltered while it is not
 	// committed. No Write may follow.
