@@ -3,13 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -176,9 +177,23 @@ func deferAll(q queue.Queue, n int) error {
 
 // drained waits until nothing is in the queue.
 func (d *daemon) drained() error {
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", d.api)
+		},
+	}}
 	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		out, err := exec.Command(filepath.Join(d.bin, "mtactl"), "--server", "unix:"+d.api, "queue", "list", "-o", "json").Output()
-		if err == nil && !strings.Contains(string(out), `"id"`) {
+		resp, err := client.Get("http://mtad/v1/queue/count")
+		if err != nil {
+			return err
+		}
+		var tally struct{ Messages int64 }
+		err = json.NewDecoder(resp.Body).Decode(&tally)
+		resp.Body.Close()
+		if err != nil {
+			return err
+		}
+		if resp.StatusCode == http.StatusOK && tally.Messages == 0 {
 			return nil
 		}
 	}
