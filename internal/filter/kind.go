@@ -15,6 +15,7 @@ import (
 // it returns is checked like one from outside. An error is classified by
 // *Failure; ctx's own end is Timeout, a panic Crash, and an error that nobody
 // classified is Unreachable. Scan must not keep the Message after it returned.
+// A Kind that is an io.Closer is closed when Engine.Run ends.
 type Kind interface {
 	Scan(ctx context.Context, m Message) (filterproto.Verdict, error)
 }
@@ -33,18 +34,33 @@ type Message struct {
 
 	q     queue.Queue
 	token queue.Token
+	judge func(context.Context, filterproto.Verdict) error
 }
+
+// Judge carries a verdict out now, durably and as a whole, before Scan returns:
+// for a scanner that has to be told that its answer was taken. Scan then returns
+// the same verdict, which happens once; also when Judge answered
+// queue.ErrUncertain. Errors are those of Engine.Judge.
+func (m Message) Judge(ctx context.Context, v filterproto.Verdict) error { return m.judge(ctx, v) }
 
 // Open reads the current generation, with our own trace field in front or
 // without. The caller closes it.
 func (m Message) Open(ctx context.Context, trace bool) (queue.Content, error) {
-	return m.q.Open(ctx, queue.OpenSpec{Token: m.token, Generation: -1, Trace: trace})
+	c, err := m.q.Open(ctx, queue.OpenSpec{Token: m.token, Generation: -1, Trace: trace})
+	if err != nil {
+		return nil, errQueue{err}
+	}
+	return content{c}, nil
 }
 
 // Upload opens a blob for a replacement too large to be inline. UploadName of
 // what Seal returns goes into Edit.Upload.
 func (m Message) Upload(ctx context.Context) (queue.BlobWriter, error) {
-	return m.q.Upload(ctx, m.token)
+	w, err := m.q.Upload(ctx, m.token)
+	if err != nil {
+		return nil, errQueue{err}
+	}
+	return blob{w}, nil
 }
 
 // Class is a way in which a filter fails.

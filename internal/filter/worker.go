@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -21,7 +22,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	for name, def := range e.filters {
 		if !def.Pull() {
 			w := &worker{e: e, filter: name, def: def, slots: make(chan struct{}, def.Concurrency)}
-			wg.Go(func() { w.run(ctx) })
+			wg.Go(func() {
+				w.run(ctx)
+				if c, ok := def.Scanner.(io.Closer); ok {
+					_ = c.Close()
+				}
+			})
 		}
 	}
 	wg.Go(func() { e.sweeps(ctx) })
@@ -160,9 +166,6 @@ func (w *worker) scan(ctx context.Context, c queue.Claim) {
 	w.failed(ctx, after, c, err)
 }
 
-// errQueue marks an error that is not the filter's.
-type errQueue struct{ error }
-
 func (w *worker) judge(ctx context.Context, c queue.Claim, v filterproto.Verdict) error {
 	_, err := w.e.Judge(ctx, w.filter, c.Token, "", v)
 	var refused *VerdictError
@@ -219,7 +222,11 @@ func (w *worker) ask(ctx context.Context, c queue.Claim) (v filterproto.Verdict,
 			err = &Failure{Class: Crash, Err: fmt.Errorf("panic: %v", p)}
 		}
 	}()
-	v, err = w.def.Scanner.Scan(ctx, Message{Filter: w.filter, Item: c.Item, q: w.e.q, token: c.Token})
+	v, err = w.def.Scanner.Scan(ctx, Message{Filter: w.filter, Item: c.Item, q: w.e.q, token: c.Token,
+		judge: func(ctx context.Context, v filterproto.Verdict) error {
+			_, err := w.e.Judge(ctx, w.filter, c.Token, "", v)
+			return err
+		}})
 	if err != nil && ctx.Err() == context.DeadlineExceeded {
 		err = &Failure{Class: Timeout, Err: err}
 	}
