@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"await":  awaitCommand,
 			"status": statusCommand,
 			"smtp":   smtpCommand,
+			"flood":  floodCommand,
 		},
 	})
 }
@@ -62,7 +63,8 @@ func (d *daemon) end() {
 	<-d.done
 }
 
-// daemonCommand: daemon NAME ARG… starts mtad in the background.
+// daemonCommand: daemon NAME ARG… starts mtad in the background. The variable
+// NOFILE, when set, is its limit of open files.
 func daemonCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: daemon NAME ARG...")
@@ -70,6 +72,9 @@ func daemonCommand(ts *testscript.TestScript, neg bool, args []string) {
 	self, err := lookIn(ts.Getenv("PATH"), "mtad")
 	ts.Check(err)
 	cmd := exec.Command(self, args[1:]...)
+	if limit := ts.Getenv("NOFILE"); limit != "" {
+		cmd = exec.Command("sh", append([]string{"-c", `ulimit -n "$0" && exec "$@"`, limit, self}, args[1:]...)...)
+	}
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = []string{"STATE_DIRECTORY=" + ts.Getenv("STATE_DIRECTORY"), "HOME=" + ts.Getenv("WORK"), "PATH=" + ts.Getenv("PATH")}
 	out, err := cmd.StderrPipe()
@@ -181,9 +186,13 @@ func smtpCommand(ts *testscript.TestScript, neg bool, args []string) {
 	} else {
 		defer c.Close()
 	}
+	speak(ts, c, args[1])
+}
+
+func speak(ts *testscript.TestScript, c net.Conn, file string) {
 	ts.Check(c.SetDeadline(time.Now().Add(time.Minute)))
 	r := bufio.NewReader(c)
-	for line := range bytes.Lines([]byte(ts.ReadFile(args[1]))) {
+	for line := range bytes.Lines([]byte(ts.ReadFile(file))) {
 		text := strings.TrimRight(string(line), "\n")
 		switch {
 		case strings.HasPrefix(text, "C: "):

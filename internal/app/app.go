@@ -20,6 +20,7 @@ import (
 	"mtad/internal/mxlookup"
 	"mtad/internal/qmgr"
 	"mtad/internal/route"
+	"mtad/internal/smtpd"
 	"mtad/internal/telemetry"
 	"mtad/queue"
 
@@ -57,6 +58,7 @@ type App struct {
 	filter filterSwitch
 	intake *intake.Intake
 	dns    *mxlookup.Resolver
+	room   *smtpd.Room
 	qmgr   *qmgr.Manager
 	api    *httpapi.Server
 	certs  certificates

@@ -36,6 +36,7 @@ func (a *App) bindDoors(context.Context) error {
 		}
 		return nil
 	})
+	a.makeRoom()
 	for _, name := range slices.Sorted(maps.Keys(a.cfg.Listeners)) {
 		d, err := a.openDoor(a.cfg, name)
 		if err != nil {
@@ -84,7 +85,7 @@ func (a *App) server(c *config.Config, name string) (*smtpd.Server, error) {
 		Networks: c.MyNetworks, XClient: l.XClient, XForward: l.XForward, Proxy: l.ProxyProtocol,
 		ClientName: clientName(a.dns),
 		TLS:        tlsConfig, ImplicitTLS: l.Kind == config.KindSubmissions,
-		Limits: limits(l.Limits), Logger: a.log.Logger, Registry: a.reg,
+		Limits: limits(l.Limits), Room: a.room, Logger: a.log.Logger, Registry: a.reg,
 	}
 	if l.Kind == config.KindSMTP {
 		o.Local, o.Relay = a.local, a.relay

@@ -23,7 +23,7 @@ func listenerKeys() []Key {
 func limitKeys() []Key {
 	const p = "listeners.*.limits."
 	return []Key{
-		{Path: p + "connections", Default: "40000", Min: "1", Max: "1000000", Live: true, Doc: "Connections at a time; further ones are told 421."},
+		{Path: p + "connections", Default: "40000", Min: "1", Max: "1000000", Live: true, Doc: "Connections at a time; further ones are told 421. All listeners together have no more than the limit of open files (`ulimit -n`) allows; half of it, at most 1024, is kept for the store, deliveries and the API."},
 		{Path: p + "connections_per_client", Default: "50", Min: "0", Max: "1000000", Live: true, Doc: "Connections of one client (an IPv4 address, an IPv6 /64) at a time. Clients in `mynetworks` are not counted, here and below. 0: no bound."},
 		{Path: p + "connects_per_minute", Default: "600", Min: "0", Max: "1000000", Live: true, Doc: "New connections of one client in a minute. 0: no bound."},
 		{Path: p + "message_size", Default: "50M", Min: "1K", Max: "1G", Live: true, Doc: "Octets of a message; announced as SIZE."},
@@ -45,11 +45,15 @@ func limitKeys() []Key {
 	}
 }
 
-func filterKeys() []Key {
+func filterKeys() []Key { return append(commonFilterKeys(), scannerKeys()...) }
+
+func commonFilterKeys() []Key {
 	actions := []string{"park", "tempfail", "quarantine", "accept-marked", "reject"}
 	return []Key{
-		{Path: "filters.*.kind", Default: "pull", Enum: []string{"pull"}, Live: true, Doc: "`pull`: scanners fetch messages over the HTTP API."},
-		{Path: "filters.*.timeout", Default: "5m", Min: "1s", Max: "24h", Live: true, Doc: "When no scanner has asked for messages for so long, the filter is `unreachable`."},
+		{Path: "filters.*.kind", Default: KindPull, Enum: filterKinds(), Live: true, Doc: "`pull`: scanners fetch messages over the HTTP API. The others are driven by mtad: `clamd`, `spamd`, `rspamd` (see scanners.md)."},
+		{Path: "filters.*.address", Is: "peer", Live: true, Doc: "Where the scanner listens: `unix:/path` or `host:port`. Exactly one for every kind that mtad drives over a socket, and none for `pull`."},
+		{Path: "filters.*.concurrency", Default: "10", Min: "1", Max: "1000", Live: true, Doc: "Scans at a time; not for `pull`."},
+		{Path: "filters.*.timeout", Min: "1s", Max: "24h", Live: true, Doc: "`pull`: when no scanner has asked for messages for so long, the filter is `unreachable`; default 5m. Other kinds: how long one scan may take, from the connection to the verdict; default 1m."},
 		{Path: "filters.*.lease", Default: "1m", Min: "1s", Max: "1h", Live: true, Doc: "How long a claim lasts when the scanner does not say. A lease that runs out is the failure `timeout`."},
 		{Path: "filters.*.max_lease", Default: "1h", Min: "1s", Max: "1h", Live: true, Doc: "The longest lease a scanner may ask for."},
 		{Path: "filters.*.max_batch", Default: "100", Min: "1", Max: "1000", Live: true, Doc: "Messages of one claim."},

@@ -122,6 +122,20 @@ func TestConnectionsAtOnce(t *testing.T) {
 	d.dial().want("220")
 }
 
+func TestServersShareARoom(t *testing.T) {
+	room := NewRoom(2)
+	share := func(o *Options, _ *intake.Options) { o.Room = room }
+	d, e := openDoor(t, share, trust), openDoor(t, share, trust)
+	a, b := d.dial(), e.dial()
+	a.want("220")
+	b.want("220")
+	d.dial().talk("< 421 4.3.2\n< end")
+	e.dial().talk("< 421 4.3.2\n< end")
+	b.talk("> QUIT\n< 221\n< end")
+	waitOpen(t, e, 0)
+	d.dial().want("220")
+}
+
 // waitOpen waits until the server has let go of what ended.
 func waitOpen(t *testing.T, d *door, n int64) {
 	t.Helper()

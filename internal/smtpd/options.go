@@ -47,6 +47,9 @@ type Options struct {
 
 	LineEnds LineEnds
 	Limits   Limits
+	// Room bounds the connections of all Servers that have it, beside
+	// Limits.Connections; nil is no bound.
+	Room *Room
 	// Policy adds decisions at the stages of a session.
 	Policy Policy
 	// ClientName finds the verified host name of a client, "" if there is none; it

@@ -123,7 +123,13 @@ func (s *Server) take(conn net.Conn) {
 	s.mu.Unlock()
 	n := s.open.Add(1)
 	s.metrics.open.Inc()
-	go s.run(x, n > int64(s.o.Limits.Connections))
+	if s.o.Room.enter() && n <= int64(s.o.Limits.Connections) {
+		go s.run(x, false)
+		return
+	}
+	// At once and here: a crowd at the door must not hold descriptors while it is
+	// turned away. The reply fits into the empty buffer of the socket.
+	s.run(x, true)
 }
 
 func (s *Server) run(x *session, crowded bool) {
@@ -132,6 +138,7 @@ func (s *Server) run(x *session, crowded bool) {
 		delete(s.sessions, x)
 		s.mu.Unlock()
 		s.open.Add(-1)
+		s.o.Room.leave()
 		s.metrics.open.Dec()
 		s.wg.Done()
 	}()
@@ -140,7 +147,7 @@ func (s *Server) run(x *session, crowded bool) {
 
 // stressed says that most connections are taken.
 func (s *Server) stressed() bool {
-	return s.open.Load() > int64(s.o.Limits.Connections)/4*3
+	return s.open.Load() > int64(s.o.Limits.Connections)/4*3 || s.o.Room.stressed()
 }
 
 // Shutdown stops accepting, tells sessions that wait for a command 421, lets

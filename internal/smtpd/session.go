@@ -15,6 +15,9 @@ import (
 	"mtad/queue"
 )
 
+// crowd is the reason of a session that ended for want of room.
+const crowd = "connections"
+
 // session is one connection. It belongs to its goroutine; wake and raw.Close
 // alone are called from others.
 type session struct {
@@ -98,7 +101,7 @@ func (s *session) serve(crowded bool) {
 	s.srv.metrics.sessions.Inc()
 	defer s.close()
 	if crowded {
-		s.drop(&byeCrowd, "connections")
+		s.drop(&byeCrowd, crowd)
 		return
 	}
 	if !s.begin() {
@@ -217,7 +220,7 @@ func (s *session) close() {
 	s.logEnd()
 	s.shrink()
 	switch s.reason {
-	case "quit", "eof", "lost", "tls_handshake":
+	case "quit", "eof", "lost", "tls_handshake", crowd:
 		s.conn.Close()
 	default:
 		s.linger()
