@@ -16,6 +16,7 @@ type ErrorInfo struct {
 // Errors returns all of spec/errors.json, in its order.
 func Errors() []ErrorInfo {
 	return []ErrorInfo{
+		{Code: "malformed_request", Status: 400, Meaning: "what came is not a well-formed HTTP request"},
 		{Code: "invalid_json", Status: 400, Meaning: "the body is not one well-formed JSON value of bounded depth"},
 		{Code: "unknown_field", Status: 400, Meaning: "a field or query parameter that this version does not know"},
 		{Code: "invalid_request", Status: 400, Meaning: "a field is missing, of the wrong type or out of bounds"},
@@ -45,21 +46,25 @@ func Errors() []ErrorInfo {
 		{Code: "header_too_large", Status: 413, Meaning: "the header section is longer than header edits are made in"},
 		{Code: "message_too_large", Status: 413, Meaning: "the message or its envelope exceeds a bound", SMTPCode: 552, Enhanced: "5.3.4", SMTPText: "message too big for system"},
 		{Code: "unsupported_media_type", Status: 415, Meaning: "the body is of a media type the operation does not take"},
+		{Code: "expectation_failed", Status: 417, Meaning: "an Expect field other than 100-continue"},
 		{Code: "rate_limited", Status: 429, Meaning: "too many failures from this address; wait", SMTPCode: 421, Enhanced: "4.7.0", SMTPText: "too many errors"},
+		{Code: "headers_too_large", Status: 431, Meaning: "the request line and header section exceed 16 KiB"},
 		{Code: "internal", Status: 500, Meaning: "an error nobody classified; transient until proven otherwise", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "local error, try again later"},
 		{Code: "corrupt", Status: 500, Meaning: "stored octets do not match their checksum; the message is set aside", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "local error, try again later"},
+		{Code: "not_implemented", Status: 501, Meaning: "a transfer coding other than chunked"},
 		{Code: "unavailable", Status: 503, Meaning: "the store cannot answer now", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "storage unavailable, try again later"},
 		{Code: "uncertain", Status: 503, Meaning: "the change may or may not have happened; repeat it with the same nonce", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "outcome uncertain, try again later"},
 		{Code: "storage_full", Status: 503, Meaning: "no room on disk; nothing was kept", SMTPCode: 452, Enhanced: "4.3.1", SMTPText: "insufficient system storage"},
 		{Code: "queue_full", Status: 503, Meaning: "too much mail waits; nothing was kept", SMTPCode: 452, Enhanced: "4.3.1", SMTPText: "too much mail waiting, try again later"},
 		{Code: "shutting_down", Status: 503, Meaning: "the process is stopping; try again soon", SMTPCode: 421, Enhanced: "4.3.2", SMTPText: "shutting down"},
+		{Code: "version_not_supported", Status: 505, Meaning: "a version of HTTP that is not spoken here"},
 	}
 }
 
 // StatusOf is the HTTP status of a code, 500 for an unknown one.
 func StatusOf(code string) int {
 	switch code {
-	case "invalid_json", "unknown_field", "invalid_request", "invalid_parameter", "invalid_filter", "verdict_invalid", "upload_unknown", "recipient_unknown":
+	case "malformed_request", "invalid_json", "unknown_field", "invalid_request", "invalid_parameter", "invalid_filter", "verdict_invalid", "upload_unknown", "recipient_unknown":
 		return 400
 	case "unauthorized":
 		return 401
@@ -81,12 +86,20 @@ func StatusOf(code string) int {
 		return 413
 	case "unsupported_media_type":
 		return 415
+	case "expectation_failed":
+		return 417
 	case "rate_limited":
 		return 429
+	case "headers_too_large":
+		return 431
 	case "internal", "corrupt":
 		return 500
+	case "not_implemented":
+		return 501
 	case "unavailable", "uncertain", "storage_full", "queue_full", "shutting_down":
 		return 503
+	case "version_not_supported":
+		return 505
 	}
 	return 500
 }

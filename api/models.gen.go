@@ -224,10 +224,10 @@ type JobRequest struct {
 	DryRun        bool       `json:"dry_run,omitempty,omitzero"`
 	ExpectedCount *int64     `json:"expected_count,omitempty"`
 
-	// Filter A filter expression; empty is everything.
-	Filter string `json:"filter"`
-	Force  bool   `json:"force,omitempty,omitzero"`
-	Reason string `json:"reason,omitempty,omitzero"`
+	// Filter A filter expression; an empty one is everything, an absent one is refused.
+	Filter *string `json:"filter"`
+	Force  bool    `json:"force,omitempty,omitzero"`
+	Reason string  `json:"reason,omitempty,omitzero"`
 
 	// Rescan With requeue: through the filters again, as configured now.
 	Rescan bool      `json:"rescan,omitempty,omitzero"`

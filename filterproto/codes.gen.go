@@ -4,6 +4,8 @@ package filterproto
 
 // The error codes of spec/errors.json, for Error.Code.
 const (
+	// CodeMalformedRequest (HTTP 400): what came is not a well-formed HTTP request.
+	CodeMalformedRequest = "malformed_request"
 	// CodeInvalidJSON (HTTP 400): the body is not one well-formed JSON value of bounded depth.
 	CodeInvalidJSON = "invalid_json"
 	// CodeUnknownField (HTTP 400): a field or query parameter that this version does not know.
@@ -62,12 +64,18 @@ const (
 	CodeMessageTooLarge = "message_too_large"
 	// CodeUnsupportedMediaType (HTTP 415): the body is of a media type the operation does not take.
 	CodeUnsupportedMediaType = "unsupported_media_type"
+	// CodeExpectationFailed (HTTP 417): an Expect field other than 100-continue.
+	CodeExpectationFailed = "expectation_failed"
 	// CodeRateLimited (HTTP 429): too many failures from this address; wait.
 	CodeRateLimited = "rate_limited"
+	// CodeHeadersTooLarge (HTTP 431): the request line and header section exceed 16 KiB.
+	CodeHeadersTooLarge = "headers_too_large"
 	// CodeInternal (HTTP 500): an error nobody classified; transient until proven otherwise.
 	CodeInternal = "internal"
 	// CodeCorrupt (HTTP 500): stored octets do not match their checksum; the message is set aside.
 	CodeCorrupt = "corrupt"
+	// CodeNotImplemented (HTTP 501): a transfer coding other than chunked.
+	CodeNotImplemented = "not_implemented"
 	// CodeUnavailable (HTTP 503): the store cannot answer now.
 	CodeUnavailable = "unavailable"
 	// CodeUncertain (HTTP 503): the change may or may not have happened; repeat it with the same nonce.
@@ -78,4 +86,6 @@ const (
 	CodeQueueFull = "queue_full"
 	// CodeShuttingDown (HTTP 503): the process is stopping; try again soon.
 	CodeShuttingDown = "shutting_down"
+	// CodeVersionNotSupported (HTTP 505): a version of HTTP that is not spoken here.
+	CodeVersionNotSupported = "version_not_supported"
 )

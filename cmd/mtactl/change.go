@@ -134,7 +134,7 @@ func (t *tool) changed(done api.ActionResult) error {
 
 // changeMatching counts, asks, starts the job and follows it.
 func (t *tool) changeMatching(ctx context.Context, expr string, r *changeRequest) error {
-	req := api.JobRequest{Action: r.kind, Filter: expr, Reason: r.reason, Until: r.until, Rescan: r.rescan, Force: r.force, DryRun: true}
+	req := api.JobRequest{Action: r.kind, Filter: &expr, Reason: r.reason, Until: r.until, Rescan: r.rescan, Force: r.force, DryRun: true}
 	res, err := t.client.CreateJobWithResponse(ctx, req)
 	if err := check(res, err); err != nil {
 		return err

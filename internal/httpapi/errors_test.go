@@ -1,9 +1,12 @@
 package httpapi
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -129,6 +132,21 @@ func TestEveryErrorCodeIsReached(t *testing.T) {
 			return r.call("", "GET", "/readyz", nil)
 		},
 	}
+	for code, request := range unreadable {
+		cases[code] = func(t *testing.T) *httptest.ResponseRecorder {
+			addr, _, _, _ := newRig(t, rigOptions{}).run()
+			c := dial(t, addr)
+			go io.WriteString(c, request)
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := httptest.NewRecorder()
+			w.Code = res.StatusCode
+			io.Copy(w.Body, res.Body)
+			return w
+		}
+	}
 	for _, e := range api.Errors() {
 		f := cases[e.Code]
 		if f == nil {
@@ -201,7 +219,9 @@ func TestBadInputLeavesTheQueueAsItWas(t *testing.T) {
 		"dot id":                r.call("read", "GET", "/v1/queue/messages/..", nil),
 		"bulk with a bad expr":  r.call("write", "POST", "/v1/queue/jobs", `{"filter":"state=","action":"delete","force":true}`),
 		"bulk, wrong count":     r.call("write", "POST", "/v1/queue/jobs", `{"filter":"","action":"delete","force":true,"expected_count":7}`),
-		"bulk, no filter field": r.call("write", "POST", "/v1/queue/jobs", `{"filtre":"state=deferred","action":"delete","force":true}`),
+		"bulk, filter misspelt": r.call("write", "POST", "/v1/queue/jobs", `{"filtre":"state=deferred","action":"delete","force":true}`),
+		"bulk, no filter":       r.call("write", "POST", "/v1/queue/jobs", `{"action":"delete","force":true}`),
+		"bulk, filter null":     r.call("write", "POST", "/v1/queue/jobs", `{"action":"delete","filter":null,"force":true}`),
 		"negative offset":       r.call("virus", "GET", "/v1/claims/"+c.Token+"/content?offset=-1", nil),
 		"huge offset":           r.call("virus", "GET", "/v1/claims/"+c.Token+"/content?offset=99999999999999999999", nil),
 		"repeated parameter":    r.call("virus", "GET", "/v1/claims/"+c.Token+"/content?offset=1&offset=2", nil),

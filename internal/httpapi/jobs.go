@@ -13,7 +13,10 @@ import (
 // CreateJob starts a bulk change, or says what it would change.
 func (h handlers) CreateJob(ctx context.Context, req api.CreateJobRequestObject) (api.CreateJobResponseObject, error) {
 	b := *req.Body
-	f, err := parseExpr(b.Filter)
+	if b.Filter == nil { // forgotten, it must not stand for everything
+		return nil, failField(filterproto.CodeInvalidRequest, "filter", "is required")
+	}
+	f, err := parseExpr(*b.Filter)
 	if err != nil {
 		return nil, err
 	}

@@ -89,16 +89,3 @@ func (l gated) Accept() (net.Conn, error) {
 		c.Close()
 	}
 }
-
-type gatedConn struct {
-	net.Conn
-	leave func()
-}
-
-func (c *gatedConn) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
-}
-
-// NetConn is the connection inside.
-func (c *gatedConn) NetConn() net.Conn { return c.Conn }

@@ -65,7 +65,7 @@ func TestAJobChangesWhatMatches(t *testing.T) {
 	}
 	r.accept(letter, "", "x@other.example")
 	n := int64(5)
-	req := api.JobRequest{Filter: "state=unfiltered", Action: api.ActionKindHold, Reason: "wait", DryRun: true}
+	req := api.JobRequest{Filter: new("state=unfiltered"), Action: api.ActionKindHold, Reason: "wait", DryRun: true}
 	if j := good[api.Job](t, r.call("write", "POST", "/v1/queue/jobs", req), 200); j.Matched != n || !j.DryRun || j.ID != "" {
 		t.Errorf("dry run: %+v", j)
 	}
@@ -78,7 +78,7 @@ func TestAJobChangesWhatMatches(t *testing.T) {
 	if j = good[api.Job](t, r.call("read", "GET", "/v1/queue/jobs/"+j.ID, nil), 200); j.Changed != n || j.Action != api.ActionKindHold || j.By != "operator:write" {
 		t.Errorf("job: %+v", j)
 	}
-	r.call("write", "POST", "/v1/queue/jobs", api.JobRequest{Filter: "reason=wait", Action: api.ActionKindRequeue, Rescan: true})
+	r.call("write", "POST", "/v1/queue/jobs", api.JobRequest{Filter: new("reason=wait"), Action: api.ActionKindRequeue, Rescan: true})
 }
 
 func TestPagesAreOneSnapshot(t *testing.T) {

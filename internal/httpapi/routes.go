@@ -43,6 +43,7 @@ type handlers struct{ *Server }
 // outermost bounds the time of bodies and answers, counts, and contains panics.
 func (s *Server) outermost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handlingBegins(r)
 		q := &request{}
 		out := &answer{ResponseWriter: w, rc: http.NewResponseController(w), stall: s.limits.StallTime}
 		if r.ContentLength != 0 {
@@ -51,6 +52,11 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
+		if len(r.TransferEncoding) > 0 {
+			// It may have had a Content-Length too, and somebody in front may have gone
+			// by that (RFC 9112 §6.1): what follows is not taken for a request.
+			h.Set("Connection", "close")
+		}
 		start := time.Now()
 		defer func() {
 			broken := s.contain(recover(), out, r)
@@ -59,7 +65,11 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 				panic(http.ErrAbortHandler) // the peer must not take it for whole
 			}
 		}()
-		next.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), requestKey{}, q)))
+		inner := r.WithContext(context.WithValue(r.Context(), requestKey{}, q))
+		if r.Method == http.MethodHead && (r.URL.Path == "/healthz" || r.URL.Path == "/readyz") {
+			inner.Method = http.MethodGet // net/http leaves the body out
+		}
+		next.ServeHTTP(out, inner)
 	})
 }
 

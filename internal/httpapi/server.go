@@ -113,7 +113,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	srv := &http.Server{
 		Handler:           s,
-		ConnContext:       withPeer,
+		ConnContext:       withConn,
+		ConnState:         connState,
 		ReadHeaderTimeout: s.limits.HeaderTime,
 		IdleTimeout:       s.limits.IdleTime,
 		MaxHeaderBytes:    maxHeader,

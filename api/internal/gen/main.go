@@ -19,35 +19,42 @@ func main() {
 }
 
 func run() error {
-	list, err := readErrors("../spec/errors.json")
+	files, err := outputs()
 	if err != nil {
 		return err
 	}
-	ops, err := readOperations("openapi.yaml")
-	if err != nil {
-		return err
-	}
-	for name, text := range map[string]string{
-		"errors.gen.go":               errorTable(list),
-		"../filterproto/codes.gen.go": errorCodes(list),
-		"operations.gen.go":           operationTable(ops),
-	} {
-		if err := write(name, text); err != nil {
+	for name, text := range files {
+		if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, text) {
+			continue
+		}
+		if err := os.WriteFile(name, text, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func write(name, text string) error {
-	out, err := format.Source([]byte(text))
+// outputs are the generated files by name.
+func outputs() (map[string][]byte, error) {
+	list, err := readErrors("../spec/errors.json")
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
-	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, out) {
-		return nil
+	ops, err := readOperations("openapi.yaml")
+	if err != nil {
+		return nil, err
 	}
-	return os.WriteFile(name, out, 0o644)
+	files := map[string][]byte{"../docs/errors.md": []byte(errorPage(list))}
+	for name, text := range map[string]string{
+		"errors.gen.go":               errorTable(list),
+		"../filterproto/codes.gen.go": errorCodes(list),
+		"operations.gen.go":           operationTable(ops),
+	} {
+		if files[name], err = format.Source([]byte(text)); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return files, nil
 }
 
 // goName is the code "lease_lost" as "LeaseLost".
