@@ -15,7 +15,10 @@ import (
 // newFilters makes the filter engine of a configuration. It may be made again
 // over the same queue and registry; claims made through the old one stay good.
 func (a *App) newFilters(c *config.Config) (*filter.Engine, error) {
-	chains, filters := filterSettings(c)
+	chains, filters, err := filterSettings(c)
+	if err != nil {
+		return nil, fmt.Errorf("app: %w", err)
+	}
 	e, err := filter.New(filter.Options{
 		Queue: a.queue, Chains: chains, Filters: filters, Route: a.resolve,
 		Logger: a.log.Logger, Registry: a.reg,
@@ -27,20 +30,24 @@ func (a *App) newFilters(c *config.Config) (*filter.Engine, error) {
 }
 
 // filterSettings are the chains and filters of a configuration.
-func filterSettings(c *config.Config) (map[string]filter.Chain, map[string]filter.Definition) {
+func filterSettings(c *config.Config) (map[string]filter.Chain, map[string]filter.Definition, error) {
 	chains := map[string]filter.Chain{}
 	for name, ch := range c.Chains {
 		chains[name] = filter.Chain{Filters: ch.Filters, Timing: timing(ch.Timing), Wait: ch.Wait}
 	}
 	filters := map[string]filter.Definition{}
 	for name, f := range c.Filters {
+		kind, err := newKind(c, f)
+		if err != nil {
+			return nil, nil, fmt.Errorf("filter %s: %w", name, err)
+		}
 		filters[name] = filter.Definition{
-			Kind: f.Kind, Failure: failures(f.OnFailure), Timeout: f.Timeout, MaxSize: int64(f.MaxSize),
+			Kind: f.Kind, Scanner: kind, Concurrency: f.Concurrency, Failure: failures(f.OnFailure), Timeout: f.Timeout, MaxSize: int64(f.MaxSize),
 			MaxClaims: f.MaxClaims, RetryDelay: f.RetryDelay, MaxBatch: f.MaxBatch,
 			MaxLease: f.MaxLease, DefaultLease: f.Lease,
 		}
 	}
-	return chains, filters
+	return chains, filters, nil
 }
 
 func failures(on config.OnFailure) map[filter.Class]filter.Action {

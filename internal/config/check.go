@@ -96,6 +96,7 @@ func (k *checker) chains() {
 	filters := slices.Sorted(maps.Keys(k.Filters))
 	for _, name := range filters {
 		f := k.Filters[name]
+		k.filter("filters."+name, f)
 		k.order("filters."+name+".max_lease", f.Lease, f.MaxLease, "lease")
 		if f.MaxClaims >= k.Queue.MaxClaims {
 			k.add("filters."+name+".max_claims", fmt.Sprintf("filter %q has max_claims %d, and queue.max_claims is %d: messages would be held before the rule on.crash", name, f.MaxClaims, k.Queue.MaxClaims), "make it less than queue.max_claims")

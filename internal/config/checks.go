@@ -19,6 +19,8 @@ func checks() map[string]func(string) (string, error) {
 		"mailbox":   checkMailbox,
 		"address":   checkAddress,
 		"nexthop":   checkNextHop,
+		"peer":      checkPeer,
+		"field":     checkField,
 		"path":      checkPath,
 		"localpart": checkLocalPart,
 		"octet":     checkOctet,

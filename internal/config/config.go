@@ -111,7 +111,10 @@ type Route struct {
 
 // Filter is one scanner that messages are judged by.
 type Filter struct {
-	Kind       string        `yaml:"kind"`
+	Kind        string `yaml:"kind"`
+	Address     string `yaml:"address"` // not for KindPull
+	Concurrency int    `yaml:"concurrency"`
+	// Timeout is 0 when the file does not say: each kind has its own default.
 	Timeout    time.Duration `yaml:"timeout"`
 	Lease      time.Duration `yaml:"lease"`
 	MaxLease   time.Duration `yaml:"max_lease"`
@@ -120,6 +123,9 @@ type Filter struct {
 	RetryDelay time.Duration `yaml:"retry_delay"`
 	MaxSize    Size          `yaml:"max_size"`
 	OnFailure  OnFailure     `yaml:"on"`
+	Clamd      Clamd         `yaml:"clamd"`
+	Spamd      Spamd         `yaml:"spamd"`
+	Rspamd     Rspamd        `yaml:"rspamd"`
 }
 
 // OnFailure is the failure matrix: what becomes of a message whose filter

@@ -101,14 +101,14 @@ func (k Key) word(t reflect.Type) string {
 		return "duration"
 	case t == sizeType:
 		return "size"
-	case t.Kind() == reflect.Int:
+	case t.Kind() == reflect.Int, t.Kind() == reflect.Float64:
 		return "number"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
 	case len(k.Enum) > 0:
 		return "word"
 	}
-	words := map[string]string{"": "text", "nexthop": "next hop", "pattern": "domain", "sha256": "hash", "match": "pattern", "localpart": "name", "octet": "character"}
+	words := map[string]string{"": "text", "nexthop": "next hop", "peer": "address", "field": "name", "pattern": "domain", "sha256": "hash", "match": "pattern", "localpart": "name", "octet": "character"}
 	if w, ok := words[k.Is]; ok {
 		return w
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -27,6 +28,8 @@ func setText(v reflect.Value, text string, k Key) error {
 		return setNumber(v, text, k, ParseSize)
 	case v.Kind() == reflect.Int:
 		return setNumber(v, text, k, parseInt)
+	case v.Kind() == reflect.Float64:
+		return setNumber(v, text, k, parseFloat)
 	case v.Kind() == reflect.Bool:
 		return setBool(v, text)
 	}
@@ -66,7 +69,15 @@ func parseInt(s string) (int, error) {
 	return n, nil
 }
 
-func setNumber[T int | Size | time.Duration](v reflect.Value, text string, k Key, parse func(string) (T, error)) error {
+func parseFloat(s string) (float64, error) {
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		return 0, hinted{"%q is not a number", "", s}
+	}
+	return n, nil
+}
+
+func setNumber[T int | Size | float64 | time.Duration](v reflect.Value, text string, k Key, parse func(string) (T, error)) error {
 	n, err := parse(text)
 	if err != nil {
 		return err
@@ -77,7 +88,7 @@ func setNumber[T int | Size | time.Duration](v reflect.Value, text string, k Key
 	if k.Max != "" && cmp.Less(bound(k.Max, parse), n) {
 		return hinted{"%q is too much", "at most " + k.Max, text}
 	}
-	v.SetInt(int64(n))
+	v.Set(reflect.ValueOf(n).Convert(v.Type()))
 	return nil
 }
 

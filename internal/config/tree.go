@@ -84,6 +84,7 @@ func wrongType(node ast.Node, t reflect.Type, k Key) string {
 	_, isText := node.(*ast.StringNode)
 	_, isBool := node.(*ast.BoolNode)
 	_, isInt := node.(*ast.IntegerNode)
+	_, isFloat := node.(*ast.FloatNode)
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -94,6 +95,8 @@ func wrongType(node ast.Node, t reflect.Type, k Key) string {
 		return "wants true or false, without quotes"
 	case t.Kind() == reflect.Int && !isInt:
 		return "wants a whole number"
+	case t.Kind() == reflect.Float64 && !isInt && !isFloat:
+		return "wants a number"
 	case t.Kind() == reflect.String && !isText && len(k.Enum) == 0 && !slices.Contains([]string{"sha256", "time", "name", ""}, k.Is):
 		return "wants text; put it in quotes if it is meant"
 	}

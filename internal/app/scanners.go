@@ -1,0 +1,21 @@
+package app
+
+import (
+	"mtad/internal/config"
+	"mtad/internal/filter"
+	"mtad/internal/filter/clamdfilter"
+	"mtad/internal/filter/scanner"
+)
+
+// newKind makes the Kind of a filter; nil is the pull kind.
+func newKind(c *config.Config, f config.Filter) (filter.Kind, error) {
+	switch f.Kind {
+	case config.KindClamd:
+		return clamdfilter.New(clamdfilter.Options{
+			Address: f.Address, Descriptor: f.Clamd.Transfer == config.TransferDescriptor,
+			Virus: scanner.Policy(f.Clamd.Virus), ScannedField: f.Clamd.ScannedField,
+			StatusField: f.Clamd.StatusField, Hostname: c.Hostname,
+		})
+	}
+	return nil, nil
+}
