@@ -36,6 +36,7 @@ var layers = []struct {
 	{"mtad/internal/filter/scannertest", nil, "starts programs for tests"},
 	{"mtad/internal/filter/milterfilter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp", "mtad/internal/filter", "mtad/internal/milter"}, "a kind of filter: siblings do not know each other"},
 	{"mtad/internal/milter", []string{"mtad/internal/smtp"}, "a wire protocol: no queue, no config"},
+	{"mtad/internal/milter/miltertest", nil, "the other side shares no code with the client"},
 	{"mtad/internal/filter/...", []string{"mtad/queue", "mtad/queue/queuetest", "mtad/filterproto", "mtad/internal/smtp", "mtad/internal/filter", "mtad/internal/filter/...", "mtad/internal/milter"}, "kinds are known to the engine by its interface"},
 	{"mtad/internal/deliver", []string{"mtad/queue", "mtad/internal/smtp", "mtad/internal/smtpclient", "mtad/internal/mxlookup", "mtad/internal/route"}, "work on queue.Queue, never on the engine"},
 	{"mtad/internal/smtpd", []string{"mtad/queue", "mtad/internal/smtp", "mtad/internal/intake", "mtad/internal/route"}, "an edge: siblings do not know each other"},

@@ -1,0 +1,160 @@
+package milterfilter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"mtad/filterproto"
+	"mtad/internal/filter"
+	"mtad/internal/milter"
+	"mtad/queue"
+)
+
+// replay leads a milter through one message.
+type replay struct {
+	f      *Filter
+	s      *milter.Session
+	m      filter.Message
+	macros macros
+	edits  *collector
+
+	refused []filterproto.RecipientVerdict // recipients that the milter did not take
+	taken   int                            // and how many it did
+}
+
+func newReplay(f *Filter, s *milter.Session, m filter.Message) *replay {
+	r := &replay{f: f, s: s, m: m, macros: macros{}}
+	s.Macros = r.macros.lookup
+	r.edits = newCollector(m, s.HeaderSpace())
+	return r
+}
+
+// run returns the verdict on the message.
+func (r *replay) run(ctx context.Context) (filterproto.Verdict, error) {
+	for _, step := range []func(context.Context) (milter.Answer, error){
+		r.connect, r.helo, r.mail, r.recipients, r.data, r.content, r.end,
+	} {
+		a, err := step(ctx)
+		switch {
+		case err != nil:
+			return filterproto.Verdict{}, err
+		case r.taken == 0 && len(r.refused) > 0:
+			return r.nobody(), nil
+		case !a.Through():
+			return r.verdict(a), nil
+		}
+	}
+	return r.verdict(milter.Answer{Action: milter.Accept}), nil
+}
+
+func (r *replay) connect(context.Context) (milter.Answer, error) {
+	c := &r.m.Item.Envelope.Client
+	r.macros.client(&r.f.o, c)
+	return r.s.Connect(peerOf(c))
+}
+
+func (r *replay) helo(context.Context) (milter.Answer, error) {
+	c := &r.m.Item.Envelope.Client
+	r.macros.helo(c)
+	return r.s.Helo(heloOf(c))
+}
+
+func (r *replay) mail(context.Context) (milter.Answer, error) {
+	e := &r.m.Item.Envelope
+	r.macros.mail(e, string(r.m.Item.ID))
+	return r.s.Mail(wirePath(e.ReversePath), mailArgs(e))
+}
+
+// recipients names those that still wait. A refusal is the recipient's own; every
+// other answer is about the message.
+func (r *replay) recipients(context.Context) (milter.Answer, error) {
+	seen := map[string]bool{}
+	list := r.m.Item.Envelope.Recipients
+	for i := range list {
+		rc := &list[i]
+		if rc.Status != queue.Pending || seen[rc.Path] {
+			continue
+		}
+		seen[rc.Path] = true
+		r.macros.rcpt(rc)
+		a, err := r.s.Rcpt(wirePath(rc.Path), rcptArgs(rc))
+		switch {
+		case err != nil:
+			return a, err
+		case a.Action == milter.Reject || a.Action == milter.Tempfail:
+			r.refused = append(r.refused, filterproto.RecipientVerdict{Recipients: []string{rc.Path}, Verdict: refusal(a)})
+		case a.Through():
+			r.taken++
+		default:
+			r.taken++
+			return a, nil
+		}
+	}
+	return milter.Answer{Action: milter.Continue}, nil
+}
+
+func (r *replay) data(context.Context) (milter.Answer, error) { return r.s.Data() }
+
+// content shows header section and body.
+func (r *replay) content(ctx context.Context) (milter.Answer, error) {
+	c, err := r.m.Open(ctx, false)
+	if err != nil {
+		return milter.Answer{}, err
+	}
+	defer c.Close()
+	fields, body, err := filter.ReadFields(c, r.f.o.MaxHeader)
+	if large, ok := errors.AsType[*filter.VerdictError](err); ok {
+		return milter.Answer{}, &filter.Failure{Class: filter.OverSize, Err: large}
+	}
+	if err != nil {
+		return milter.Answer{}, err
+	}
+	if a, err := r.header(fields); err != nil || !a.Through() {
+		return a, err
+	}
+	return r.body(body)
+}
+
+func (r *replay) header(fields []filter.Field) (milter.Answer, error) {
+	for _, f := range fields {
+		value := string(bytes.ReplaceAll(f.Value, []byte("\r\n"), []byte("\n")))
+		a, err := r.s.Header(f.Name, value)
+		if err != nil || !a.Through() {
+			return a, err
+		}
+		if a.Action == milter.Skip {
+			break
+		}
+	}
+	return r.s.EndOfHeaders()
+}
+
+func (r *replay) body(body io.Reader) (milter.Answer, error) {
+	buf := make([]byte, milter.MaxData)
+	for r.s.WantsBody() {
+		n, err := io.ReadFull(body, buf)
+		if n > 0 {
+			if a, err := r.s.Body(buf[:n]); err != nil || !a.Through() {
+				return a, err
+			}
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil {
+			return milter.Answer{}, err
+		}
+	}
+	return milter.Answer{Action: milter.Continue}, nil
+}
+
+func (r *replay) end(ctx context.Context) (milter.Answer, error) {
+	a, err := r.s.End(func(m milter.Modification) error { return r.edits.add(ctx, m) })
+	if err != nil || !a.Through() && a.Action != milter.Accept {
+		r.edits.abandon()
+		return a, err
+	}
+	return a, r.edits.finish(ctx)
+}
