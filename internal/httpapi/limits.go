@@ -5,7 +5,8 @@ import "time"
 // Limits bound what a caller can cost. Zero fields take the defaults.
 type Limits struct {
 	// Connections in all (default 1000) and from one IP address (default 200; IPv6
-	// by /64). One more is closed at once. Unix sockets count in all only.
+	// by /64) or one user at a unix socket. One more is closed at once. Root and the
+	// user of this process are counted in all only, and have a tenth for themselves.
 	Connections, PerAddress int
 	// HeaderTime is for the request's header section (default 10 s), BodyTime for a
 	// JSON body (default 30 s), IdleTime between requests (default 2 min).

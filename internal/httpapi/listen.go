@@ -3,6 +3,8 @@ package httpapi
 import (
 	"context"
 	"net"
+	"os"
+	"strconv"
 	"sync"
 )
 
@@ -34,8 +36,9 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 	}
 }
 
-// gate bounds connections in all and by address. One more is closed at once: a
-// listener that stops accepting would let whoever holds the others decide.
+// gate bounds connections in all and by peer. One more is closed at once: a
+// listener that stops accepting would let whoever holds the others decide. A tenth
+// is kept for root and the user of this process, so that nobody locks them out.
 type gate struct {
 	total, each int
 
@@ -44,26 +47,41 @@ type gate struct {
 	by   map[string]int
 }
 
-func (g *gate) enter(addr string) bool {
+// peer is whom a connection is counted for.
+type peer struct {
+	key string
+	own bool // root, or the user of this process
+}
+
+// peerAt is an IP address, or the user at the other end of a unix socket.
+func peerAt(c net.Conn) peer {
+	if u, ok := c.(*net.UnixConn); ok {
+		cred, ok := peerOf(u)
+		return peer{key: "uid " + strconv.Itoa(cred.uid), own: ok && (cred.uid == 0 || cred.uid == os.Geteuid())}
+	}
+	return peer{key: group(c.RemoteAddr().String())}
+}
+
+func (g *gate) enter(p peer) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.open >= g.total || addr != "local" && g.by[addr] >= g.each {
+	if g.open >= g.total || !p.own && (g.open >= g.total-g.total/10 || g.by[p.key] >= g.each) {
 		return false
 	}
 	if g.by == nil {
 		g.by = make(map[string]int)
 	}
 	g.open++
-	g.by[addr]++
+	g.by[p.key]++
 	return true
 }
 
-func (g *gate) leave(addr string) {
+func (g *gate) leave(p peer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open--
-	if g.by[addr]--; g.by[addr] == 0 {
-		delete(g.by, addr)
+	if g.by[p.key]--; g.by[p.key] == 0 {
+		delete(g.by, p.key)
 	}
 }
 
@@ -79,12 +97,9 @@ func (l gated) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		addr := "local"
-		if c.RemoteAddr() != nil {
-			addr = group(c.RemoteAddr().String())
-		}
-		if l.gate.enter(addr) {
-			return &gatedConn{Conn: c, leave: sync.OnceFunc(func() { l.gate.leave(addr) })}, nil
+		p := peerAt(c)
+		if l.gate.enter(p) {
+			return &gatedConn{Conn: c, leave: sync.OnceFunc(func() { l.gate.leave(p) })}, nil
 		}
 		c.Close()
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -111,19 +112,32 @@ func TestAnUploadIsBounded(t *testing.T) {
 	refused(t, w, "body_too_large")
 }
 
-func TestOneAddressDoesNotTakeAllConnections(t *testing.T) {
+func TestOnePeerDoesNotTakeAllConnections(t *testing.T) {
 	g := gate{total: 3, each: 2}
 	for i, want := range []struct {
-		addr string
-		ok   bool
+		key string
+		ok  bool
 	}{{"a", true}, {"a", true}, {"a", false}, {"b", true}, {"c", false}} {
-		if got := g.enter(want.addr); got != want.ok {
-			t.Errorf("%d: %s: %v, want %v", i, want.addr, got, want.ok)
+		if got := g.enter(peer{key: want.key}); got != want.ok {
+			t.Errorf("%d: %s: %v, want %v", i, want.key, got, want.ok)
 		}
 	}
-	g.leave("a")
-	if !g.enter("c") {
+	g.leave(peer{key: "a"})
+	if !g.enter(peer{key: "c"}) {
 		t.Error("a place that was left is not given again")
+	}
+}
+
+func TestStrangersDoNotLockTheOperatorOut(t *testing.T) {
+	g := gate{total: 10, each: 2}
+	strangers := 0
+	for i := range 20 {
+		if g.enter(peer{key: strconv.Itoa(i)}) {
+			strangers++
+		}
+	}
+	if own := (peer{key: "uid 0", own: true}); strangers != 9 || !g.enter(own) || g.enter(own) {
+		t.Errorf("%d strangers; want 9, and one place for the operator", strangers)
 	}
 }
 
