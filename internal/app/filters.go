@@ -42,7 +42,7 @@ func filterSettings(c *config.Config) (map[string]filter.Chain, map[string]filte
 			return nil, nil, fmt.Errorf("filter %s: %w", name, err)
 		}
 		filters[name] = filter.Definition{
-			Kind: f.Kind, Scanner: kind, Concurrency: f.Concurrency, Failure: failures(f.OnFailure), Timeout: f.Timeout, MaxSize: int64(f.MaxSize),
+			Kind: f.Kind, Scanner: kind, Concurrency: f.Concurrency, Failure: failures(f.OnFailure), Timeout: scanTime(f), MaxSize: int64(f.MaxSize),
 			MaxClaims: f.MaxClaims, RetryDelay: f.RetryDelay, MaxBatch: f.MaxBatch,
 			MaxLease: f.MaxLease, DefaultLease: f.Lease,
 		}

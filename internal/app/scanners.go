@@ -16,6 +16,8 @@ func newKind(c *config.Config, f config.Filter) (filter.Kind, error) {
 			Virus: scanner.Policy(f.Clamd.Virus), ScannedField: f.Clamd.ScannedField,
 			StatusField: f.Clamd.StatusField, Hostname: c.Hostname,
 		})
+	case config.KindMilter:
+		return newMilter(c, f)
 	}
 	return nil, nil
 }

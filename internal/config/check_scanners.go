@@ -28,10 +28,10 @@ func (k *checker) filter(key string, f Filter) {
 // wantsAddress reports whether the kind has settings of its own here and talks
 // to a socket.
 func wantsAddress(kind string) bool {
-	return kind == KindClamd || kind == KindSpamd || kind == KindRspamd
+	return kind == KindClamd || kind == KindSpamd || kind == KindRspamd || kind == KindMilter
 }
 
-// checkPeer is "unix:/path" or "host:port".
+// checkPeer is "unix:/path" or "host:port"; "inet:host:port" is the same.
 func checkPeer(s string) (string, error) {
 	bad := hinted{"%q is not where a scanner can listen", "write unix:/path or host:port", s}
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
@@ -40,6 +40,7 @@ func checkPeer(s string) (string, error) {
 		}
 		return s, nil
 	}
+	s = strings.TrimPrefix(s, "inet:")
 	host, port, err := net.SplitHostPort(s)
 	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 {
 		return "", bad

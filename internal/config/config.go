@@ -126,6 +126,7 @@ type Filter struct {
 	Clamd      Clamd         `yaml:"clamd"`
 	Spamd      Spamd         `yaml:"spamd"`
 	Rspamd     Rspamd        `yaml:"rspamd"`
+	Milter     Milter        `yaml:"milter"`
 }
 
 // OnFailure is the failure matrix: what becomes of a message whose filter

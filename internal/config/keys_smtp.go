@@ -50,10 +50,10 @@ func filterKeys() []Key { return append(commonFilterKeys(), scannerKeys()...) }
 func commonFilterKeys() []Key {
 	actions := []string{"park", "tempfail", "quarantine", "accept-marked", "reject"}
 	return []Key{
-		{Path: "filters.*.kind", Default: KindPull, Enum: filterKinds(), Live: true, Doc: "`pull`: scanners fetch messages over the HTTP API. The others are driven by mtad: `clamd`, `spamd`, `rspamd` (see scanners.md)."},
-		{Path: "filters.*.address", Is: "peer", Live: true, Doc: "Where the scanner listens: `unix:/path` or `host:port`. Exactly one for every kind that mtad drives over a socket, and none for `pull`."},
+		{Path: "filters.*.kind", Default: KindPull, Enum: filterKinds(), Live: true, Doc: "`pull`: scanners fetch messages over the HTTP API. The others are driven by mtad: `clamd`, `spamd`, `rspamd`, `milter`."},
+		{Path: "filters.*.address", Is: "peer", Live: true, Doc: "Where the scanner listens: `unix:/path` or `host:port` (or `inet:host:port`). Exactly one for every kind that mtad drives over a socket, and none for `pull`."},
 		{Path: "filters.*.concurrency", Default: "10", Min: "1", Max: "1000", Live: true, Doc: "Scans at a time; not for `pull`."},
-		{Path: "filters.*.timeout", Min: "1s", Max: "24h", Live: true, Doc: "`pull`: when no scanner has asked for messages for so long, the filter is `unreachable`; default 5m. Other kinds: how long one scan may take, from the connection to the verdict; default 1m."},
+		{Path: "filters.*.timeout", Min: "1s", Max: "24h", Live: true, Doc: "`pull`: when no scanner has asked for messages for so long, the filter is `unreachable`; default 5m. Other kinds: how long one scan may take, from the connection to the verdict; default 1m, for `milter` 10m."},
 		{Path: "filters.*.lease", Default: "1m", Min: "1s", Max: "1h", Live: true, Doc: "How long a claim lasts when the scanner does not say. A lease that runs out is the failure `timeout`."},
 		{Path: "filters.*.max_lease", Default: "1h", Min: "1s", Max: "1h", Live: true, Doc: "The longest lease a scanner may ask for."},
 		{Path: "filters.*.max_batch", Default: "100", Min: "1", Max: "1000", Live: true, Doc: "Messages of one claim."},

@@ -1,14 +1,17 @@
 package config
 
+import "time"
+
 // The kinds of filters.
 const (
 	KindPull   = "pull"
 	KindClamd  = "clamd"
 	KindSpamd  = "spamd"
 	KindRspamd = "rspamd"
+	KindMilter = "milter"
 )
 
-func filterKinds() []string { return []string{KindPull, KindClamd, KindSpamd, KindRspamd} }
+func filterKinds() []string { return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter} }
 
 // Clamd is what is particular to the kind clamd.
 type Clamd struct {
@@ -55,6 +58,14 @@ type Rspamd struct {
 	MTATag       string `yaml:"mta_tag"`
 }
 
+// Milter is what is particular to the kind milter.
+type Milter struct {
+	InSession      bool          `yaml:"in_session"`
+	ConnectTimeout time.Duration `yaml:"connect_timeout"`
+	CommandTimeout time.Duration `yaml:"command_timeout"`
+	ContentTimeout time.Duration `yaml:"content_timeout"`
+}
+
 // Policies of a find.
 const (
 	PolicyReject     = "reject"
@@ -65,7 +76,7 @@ const (
 
 func scannerKeys() []Key {
 	policies := []string{PolicyReject, PolicyQuarantine, PolicyDiscard, PolicyMark}
-	const c, s, r = "filters.*.clamd.", "filters.*.spamd.", "filters.*.rspamd."
+	const c, s, r, m = "filters.*.clamd.", "filters.*.spamd.", "filters.*.rspamd.", "filters.*.milter."
 	return []Key{
 		{Path: c + "virus", Default: PolicyReject, Enum: policies, Live: true, Doc: "What a virus means: 554 5.7.1 to a client that waits and a failed DSN otherwise; held in quarantine; gone without a word; or marked only."},
 		{Path: c + "transfer", Default: TransferStream, Enum: []string{TransferStream, TransferDescriptor}, Live: true, Doc: "How clamd gets a message: as a stream, bounded by its `StreamMaxLength`; or as an open descriptor of a copy in memory (unix sockets only), bounded by its `MaxFileSize`: up to `concurrency` messages are then in memory."},
@@ -82,6 +93,10 @@ func scannerKeys() []Key {
 		{Path: r + "spam_field", Default: "X-Spam", Is: "field", Live: true, Doc: "Header field that rspamd's action `add header` sets to `Yes`; fields of this name that came with the message are removed. `none` adds and removes nothing."},
 		{Path: r + "password_file", Is: "path", Live: true, Doc: "File with the password that rspamd wants in the header Password. Default: none is sent."},
 		{Path: r + "settings_id", Is: "name", Live: true, Doc: "Which of rspamd's settings to use (header Settings-ID). Default: rspamd decides."},
+		{Path: m + "in_session", Default: "false", Live: true, Doc: "Ask the milter while the client speaks, too: at the connection, HELO, MAIL, RCPT and DATA, on the listeners whose chain it is in. What it refuses there is refused at once, a recipient alone if it was RCPT; what it lets pass is judged with the chain, from the beginning."},
+		{Path: m + "connect_timeout", Default: "30s", Min: "1s", Max: "10m", Live: true, Doc: "How long connection and negotiation may take."},
+		{Path: m + "command_timeout", Default: "30s", Min: "1s", Max: "10m", Live: true, Doc: "How long the milter may take for a command. A sign of progress from it starts the time anew."},
+		{Path: m + "content_timeout", Default: "5m", Min: "1s", Max: "1h", Live: true, Doc: "How long it may take for its verdict once it has the whole message, likewise."},
 		{Path: r + "mta_tag", Is: "name", Live: true, Doc: "Tag of this MTA (header MTA-Tag). Default: none."},
 	}
 }
