@@ -28,7 +28,7 @@ func (a *App) makeRoom() {
 	a.room = smtpd.NewRoom(n)
 	for name, l := range a.cfg.Listeners {
 		if l.Limits.Connections > n {
-			a.log.Warn("fewer connections than configured fit under the limit of open files",
+			a.log.Info("fewer connections than configured fit under the limit of open files",
 				"listener", name, "connections", l.Limits.Connections, "possible", n, "open_files", r.Cur)
 		}
 	}

@@ -95,9 +95,7 @@ func (g *generation) options() *pebble.Options {
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
-		l.log.Warn("store works with trouble", "error", err)
-	}}
+	o.EventListener = &pebble.EventListener{BackgroundError: l.trouble}
 	return o
 }
 

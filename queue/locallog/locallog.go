@@ -74,6 +74,8 @@ type Log struct {
 	epoch   uint64
 	closed  bool
 
+	troubles troubles
+
 	space spaceKeeper
 	stop  chan struct{}
 	work  sync.WaitGroup
