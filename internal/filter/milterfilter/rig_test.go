@@ -26,6 +26,7 @@ func newRig(t *testing.T, on map[filter.Class]filter.Action, addresses ...string
 	o := filter.Options{
 		Chains: map[string]filter.Chain{}, Filters: map[string]filter.Definition{}, SweepInterval: 20 * time.Millisecond,
 		Queue: queuetest.NewModel(queuetest.ModelOptions{}),
+		Route: func(string) (string, string, error) { return "smtp", "example.net", nil },
 	}
 	var names []string
 	for i, a := range addresses {
