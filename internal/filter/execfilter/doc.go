@@ -6,10 +6,11 @@
 // # What the program is given
 //
 // Arguments come from the configuration alone; there is no shell. The environment
-// is made anew from a fixed list of names (Environ); values in it are reduced to
-// harmless characters, the exact ones are in the envelope. It runs in a directory
-// of its own, as a session of its own, with no new privileges, as the user that
-// Options.User names; as root only when that is said in words.
+// is made anew from a fixed list of names; values of the message in it are reduced
+// to harmless characters, the exact ones are in the envelope. The program runs in
+// a directory and a session of its own, as the user that Options.User names, with
+// no new privileges; as root only when that is said in words. It is started by way
+// of the binary that it is part of, see Launch.
 //
 // # What it cannot do
 //

@@ -2,12 +2,8 @@ package execfilter
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -31,15 +27,15 @@ type process struct {
 	gone bool // reaped: its group is nobody's any more
 }
 
-// launch starts the program with its limits set. The thread that does it stays
-// with it: it has no new privileges, which cannot be taken back, and its end, with
-// that of mtad, is the program's.
-func (f *Filter) launch(files []*os.File, env []string, dir string) (*process, error) {
+// launch starts the program. The thread that does it stays with it: its end, which
+// is that of mtad, is the program's.
+func (f *Filter) launch(x *pipes, env []string, dir string) (*process, error) {
 	p := &process{ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		err := f.start(p, files, env, dir)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := f.start(p, x, env, dir)
 		started <- err
 		if err == nil {
 			p.wait()
@@ -51,54 +47,20 @@ func (f *Filter) launch(files []*os.File, env []string, dir string) (*process, e
 	return p, nil
 }
 
-func (f *Filter) start(p *process, files []*os.File, env []string, dir string) error {
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("no new privileges: %w", err)
-	}
-	proc, err := os.StartProcess(f.o.Command[0], f.o.Command, &os.ProcAttr{
-		Dir: dir, Env: env, Files: files,
-		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: f.who.credential},
+func (f *Filter) start(p *process, x *pipes, env []string, dir string) (err error) {
+	argv := append([]string{launcher, f.o.Limits.String()}, f.o.Command...)
+	p.proc, err = os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{
+		Dir: dir, Env: env, Files: x.theirs[:],
+		Sys: &syscall.SysProcAttr{Setsid: true, Credential: f.who.credential},
 	})
+	x.closeTheirs()
 	if err != nil {
 		return err
 	}
-	p.proc = proc
-	if err := f.o.Limits.set(proc.Pid); err != nil && !errors.Is(err, unix.ESRCH) {
+	if err := launched(x.status); err != nil {
 		p.signal(syscall.SIGKILL)
 		p.wait()
-		return fmt.Errorf("limits: %w", err)
-	}
-	return nil
-}
-
-// set bounds a process, and those that it may have made before it was bounded. No
-// octet of the message reaches it earlier.
-func (l Limits) set(pid int) error {
-	bounds := []struct {
-		resource int
-		max      uint64
-	}{
-		{unix.RLIMIT_AS, uint64(l.Memory)},
-		{unix.RLIMIT_CPU, uint64((l.CPU + time.Second - 1) / time.Second)},
-		{unix.RLIMIT_NOFILE, uint64(l.OpenFiles)},
-		{unix.RLIMIT_FSIZE, uint64(l.FileSize)},
-		{unix.RLIMIT_CORE, 0},
-	}
-	for _, b := range bounds {
-		if err := unix.Prlimit(pid, b.resource, &unix.Rlimit{Cur: b.max, Max: b.max}, nil); err != nil {
-			return err
-		}
-	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return nil // not known to this kernel, or the process has ended
-	}
-	for _, child := range strings.Fields(string(text)) {
-		if n, err := strconv.Atoi(child); err == nil {
-			if err := l.set(n); err != nil && !errors.Is(err, unix.ESRCH) {
-				return err
-			}
-		}
+		return err
 	}
 	return nil
 }
@@ -145,8 +107,8 @@ func (p *process) end(grace time.Duration) {
 
 // pipes are those between us and one program.
 type pipes struct {
-	in, env, out, errs *os.File    // ours; out is nil without a replacement
-	theirs             [4]*os.File // descriptors 0 to 3
+	in, env, out, errs, status *os.File    // ours; out is nil without a replacement
+	theirs                     [5]*os.File // descriptors 0 to 4
 }
 
 func (f *Filter) pipes() (*pipes, error) {
@@ -159,7 +121,8 @@ func (f *Filter) pipes() (*pipes, error) {
 		return r, w
 	}
 	x.theirs[0], x.in = pipe()
-	x.theirs[3], x.env = pipe()
+	x.theirs[envelopeFD], x.env = pipe()
+	x.status, x.theirs[statusFD] = pipe()
 	x.errs, x.theirs[2] = pipe()
 	if f.o.Replace {
 		x.out, x.theirs[1] = pipe()
@@ -181,7 +144,7 @@ func (x *pipes) closeTheirs() {
 }
 
 func (x *pipes) close() {
-	for _, f := range []*os.File{x.in, x.env, x.out, x.errs} {
+	for _, f := range []*os.File{x.in, x.env, x.out, x.errs, x.status} {
 		closeFile(f)
 	}
 }
@@ -197,8 +160,8 @@ func (x *pipes) drain() {
 	}
 }
 
-func closeFile(f io.Closer) {
-	if file, ok := f.(*os.File); ok && file != nil {
-		_ = file.Close()
+func closeFile(f *os.File) {
+	if f != nil {
+		_ = f.Close()
 	}
 }

@@ -92,8 +92,7 @@ func (r *run) program(ctx context.Context, dir string) error {
 		return fail(filter.Unreachable, err)
 	}
 	defer x.close()
-	p, err := r.f.launch(x.theirs[:], r.f.environ(r.m.Filter, r.m.Item, dir), dir)
-	x.closeTheirs()
+	p, err := r.f.launch(x, r.f.environ(r.m.Filter, r.m.Item, dir), dir)
 	if err != nil {
 		return fail(filter.Unreachable, err)
 	}
