@@ -20,6 +20,9 @@ var (
 	// ErrFull: no room: a high-water mark or the free-space floor is reached.
 	// Nothing was kept.
 	ErrFull = errors.New("queue: insufficient system storage")
+	// ErrHighWater: a high-water mark is reached, too much mail waits. It matches
+	// ErrFull.
+	ErrHighWater error = highWaterError{}
 	// ErrTooLarge: a bound of Limits was exceeded. Nothing was kept. Permanent.
 	ErrTooLarge = errors.New("queue: too large")
 	// ErrCorrupt: stored bytes do not match their checksum. The item is set aside
@@ -34,6 +37,13 @@ var (
 	// segment outside its blob). Permanent; nothing changed.
 	ErrInvalid = errors.New("queue: invalid request")
 )
+
+type highWaterError struct{}
+
+func (highWaterError) Error() string { return "queue: too much mail waits" }
+
+// Is reports a match with ErrFull.
+func (highWaterError) Is(target error) bool { return target == ErrFull }
 
 // DuplicateError is what Commit returns when DedupeKey was used before. It
 // matches ErrExists.

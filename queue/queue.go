@@ -12,7 +12,7 @@ import (
 // ErrUncertain. After Close every method returns ErrUnavailable.
 type Queue interface {
 	// Create opens a message. Nothing is visible and nothing durable before
-	// Commit. It answers ErrFull when a high-water mark is reached and ErrTooLarge
+	// Commit. It answers ErrHighWater above a high-water mark, ErrFull without room, ErrTooLarge
 	// when the envelope breaks a bound, ErrInvalid without recipients. The Queue
 	// keeps no reference to e.
 	Create(ctx context.Context, e Envelope, o CreateOptions) (Writer, error)

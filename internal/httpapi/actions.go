@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"time"
@@ -47,6 +48,8 @@ func (h handlers) ActOnMessage(ctx context.Context, req api.ActOnMessageRequestO
 	if err != nil {
 		return nil, h.whyNot(ctx, id, b.Force, err)
 	}
+	h.log.LogAttrs(ctx, slog.LevelInfo, "changed by an operator", slog.String("queue_id", string(id)),
+		slog.String("action", string(b.Action)), slog.String("by", callerOf(ctx).by()), slog.String("reason", b.Reason))
 	return api.ActOnMessage200JSONResponse{Messages: messages(items)}, nil
 }
 

@@ -36,6 +36,7 @@ var causes = []struct {
 	{queue.ErrNotFound, filterproto.CodeNoMessage, "no such message", 0},
 	{queue.ErrConflict, filterproto.CodeConflict, "changed by somebody else, or not possible now", 0},
 	{queue.ErrUncertain, filterproto.CodeUncertain, "the change may or may not have happened", 1},
+	{queue.ErrHighWater, filterproto.CodeQueueFull, "too much mail waits", 30},
 	{queue.ErrFull, filterproto.CodeStorageFull, "insufficient system storage", 30},
 	{queue.ErrTooLarge, filterproto.CodeMessageTooLarge, "a bound of the message is exceeded", 0},
 	{queue.ErrCorrupt, filterproto.CodeCorrupt, "stored octets are damaged; the message is set aside", 0},

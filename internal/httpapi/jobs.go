@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"mtad/api"
 	"mtad/filterproto"
@@ -52,6 +53,8 @@ func (h handlers) CreateJob(ctx context.Context, req api.CreateJobRequestObject)
 	if err != nil {
 		return nil, err
 	}
+	h.log.LogAttrs(ctx, slog.LevelInfo, "bulk change begun by an operator", slog.String("job", string(id)), slog.String("filter", f.String()),
+		slog.String("action", string(b.Action)), slog.String("by", by), slog.String("reason", b.Reason))
 	return h.started(ctx, id, api.Job{ID: string(id), Action: b.Action, By: by, Started: h.now(), Matched: matched})
 }
 

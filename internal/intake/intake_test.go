@@ -226,7 +226,7 @@ func TestRepliesAreThoseOfTheErrorCodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	codes := map[string]error{
-		"storage_full": queue.ErrFull, "message_too_large": queue.ErrTooLarge, "unavailable": queue.ErrUnavailable,
+		"queue_full": queue.ErrHighWater, "storage_full": queue.ErrFull, "message_too_large": queue.ErrTooLarge, "unavailable": queue.ErrUnavailable,
 		"uncertain": queue.ErrUncertain, "corrupt": queue.ErrCorrupt, "internal": errors.New("unknown"),
 	}
 	for _, c := range list {

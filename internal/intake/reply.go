@@ -31,6 +31,7 @@ var replies = []struct {
 	err   error
 	reply smtp.Reply
 }{
+	{queue.ErrHighWater, smtp.Reply{Code: 452, Enhanced: "4.3.1", Text: "too much mail waiting, try again later"}},
 	{queue.ErrFull, smtp.Reply{Code: 452, Enhanced: "4.3.1", Text: "insufficient system storage"}},
 	{queue.ErrTooLarge, smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "message too big for system"}},
 	{queue.ErrUncertain, smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "outcome uncertain, try again later"}},

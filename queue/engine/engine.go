@@ -256,6 +256,8 @@ func (e *Engine) Health(context.Context) queue.Health {
 	switch {
 	case err != nil:
 		h.Ready, h.Writable, h.Reason, h.Detail = false, false, "unavailable", "the store does not answer"
+	case errors.Is(full, queue.ErrHighWater):
+		h.Ready, h.Reason, h.Detail = false, "queue_full", full.Error()
 	case full != nil:
 		h.Ready, h.Reason, h.Detail = false, "storage_full", full.Error()
 	}

@@ -93,10 +93,10 @@ func TestHighWaterMarksRefuseMailButNoReports(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := w.send(q, 10, queue.CreateOptions{Stage: "scan"}, "a.example"); !errors.Is(err, queue.ErrFull) {
+	if err := w.send(q, 10, queue.CreateOptions{Stage: "scan"}, "a.example"); !errors.Is(err, queue.ErrFull) || !errors.Is(err, queue.ErrHighWater) {
 		t.Errorf("one past the mark: %v", err)
 	}
-	if h := q.Health(t.Context()); h.Ready || !h.Writable {
+	if h := q.Health(t.Context()); h.Ready || !h.Writable || h.Reason != "queue_full" {
 		t.Errorf("health %+v", h)
 	}
 	if err := w.send(q, 10, queue.CreateOptions{Origin: queue.OriginDSN}, "a.example"); err != nil {

@@ -120,11 +120,11 @@ func (e *Engine) refusal(origin queue.Origin) error {
 	u := e.tot.states[queue.Unfiltered]
 	switch {
 	case e.o.MaxUnfiltered > 0 && u.messages >= e.o.MaxUnfiltered:
-		return fmt.Errorf("engine: %d messages unfiltered: %w", u.messages, queue.ErrFull)
+		return fmt.Errorf("engine: %d messages unfiltered: %w", u.messages, queue.ErrHighWater)
 	case e.o.MaxUnfilteredBytes > 0 && u.bytes >= e.o.MaxUnfilteredBytes:
-		return fmt.Errorf("engine: %d octets unfiltered: %w", u.bytes, queue.ErrFull)
+		return fmt.Errorf("engine: %d octets unfiltered: %w", u.bytes, queue.ErrHighWater)
 	case e.o.MaxUnfilteredAge > 0 && u.messages > 0 && e.unfilteredAge() > e.o.MaxUnfilteredAge:
-		return fmt.Errorf("engine: unfiltered for too long: %w", queue.ErrFull)
+		return fmt.Errorf("engine: unfiltered for too long: %w", queue.ErrHighWater)
 	}
 	return nil
 }

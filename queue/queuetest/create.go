@@ -20,7 +20,7 @@ func (m *Model) Create(ctx context.Context, e queue.Envelope, o queue.CreateOpti
 		return nil, err
 	}
 	if m.full() {
-		return nil, queue.ErrFull
+		return nil, queue.ErrHighWater
 	}
 	if err := checkCreate(e, o); err != nil {
 		return nil, err
