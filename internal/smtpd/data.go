@@ -1,16 +1,20 @@
 package smtpd
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"mtad/internal/intake"
 	"mtad/internal/smtp"
+	"mtad/queue"
 )
 
 // body is a message's content on its way to intake.
 type body struct {
 	decoder
 	msg    *intake.Message
+	id     queue.ID // of msg, also when it is gone
 	err    error
 	reply  smtp.Reply // why the content is refused, when there is no fault
 	octets int64      // received, on the wire
@@ -68,7 +72,7 @@ func (s *session) openBody() bool {
 		s.logRefused()
 		return false
 	}
-	b.msg = msg
+	b.msg, b.id = msg, msg.ID()
 	return true
 }
 
@@ -232,6 +236,9 @@ func (s *session) commit() {
 		s.srv.metrics.message(size)
 	} else {
 		s.srv.metrics.refuse("content")
+	}
+	if !res.Committed && errors.Is(context.Cause(ctx), errHungUp) {
+		err = errHungUp
 	}
 	s.logMessage(&res, size, err)
 }

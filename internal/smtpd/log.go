@@ -18,6 +18,9 @@ func (s *session) logMessage(res *intake.Result, size int64, err error) {
 	if err != nil {
 		level = slog.LevelWarn
 	}
+	if err == errHungUp { // it was told nothing
+		level, text = slog.LevelInfo, "client gone"
+	}
 	if !s.log.Enabled(s.ctx, level) {
 		return
 	}
@@ -38,6 +41,7 @@ func (s *session) logMessage(res *intake.Result, size int64, err error) {
 func (s *session) logRefused() {
 	b := &s.body
 	attrs := []slog.Attr{
+		slog.String("queue_id", string(b.id)), // "" where intake did not begin with it
 		slog.String("listener", s.o.Name),
 		slog.String("client_address", s.tx.env.Client.Address),
 		slog.String("reverse_path", s.tx.env.ReversePath),
@@ -52,6 +56,19 @@ func (s *session) logRefused() {
 		attrs = append(attrs, slog.Any("err", b.err))
 	}
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "content refused", attrs...)
+}
+
+// logLost is the line of a message whose client went away, or was sent away,
+// within it.
+func (s *session) logLost() {
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, "content not complete",
+		slog.String("queue_id", string(s.body.id)),
+		slog.String("listener", s.o.Name),
+		slog.String("client_address", s.tx.env.Client.Address),
+		slog.String("reverse_path", s.tx.env.ReversePath),
+		slog.Int("recipients", len(s.tx.env.Recipients)),
+		slog.Int64("octets", s.body.octets),
+		slog.String("reason", s.reason))
 }
 
 // refused is the line of a recipient that was turned away.

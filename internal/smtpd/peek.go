@@ -59,11 +59,15 @@ func peek(conn any) (seen bool, n int, err error) {
 	return true, max(n, 0), err
 }
 
+// errHungUp is why the context of watch ended.
+var errHungUp = errors.New("smtpd: client hung up before the verdict")
+
 // watch returns a context that also ends when the client hangs up, for the time
 // it waits for a verdict. A client that sends on is no longer watched: its end
 // is behind what it sent.
 func (s *session) watch(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cause := context.WithCancelCause(ctx)
+	cancel := func() { cause(nil) }
 	sc, isSocket := s.raw.(syscall.Conn)
 	if !isSocket || s.buffered() > 0 {
 		return ctx, cancel
@@ -88,7 +92,7 @@ func (s *session) watch(ctx context.Context) (context.Context, func()) {
 			return true
 		})
 		if gone && !stopped.Load() {
-			cancel()
+			cause(errHungUp)
 		}
 	}()
 	return ctx, func() {

@@ -210,6 +210,9 @@ func (s *session) end(reason string) {
 
 func (s *session) close() {
 	_ = s.flush()
+	if s.body.msg != nil {
+		s.logLost()
+	}
 	s.body.abort()
 	s.reset()
 	s.leave()
