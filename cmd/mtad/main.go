@@ -30,7 +30,10 @@ const (
 	exitConfig  = 78
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	app.Launch()
+	os.Exit(run())
+}
 
 func run() int {
 	root := rootCommand()

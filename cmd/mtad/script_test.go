@@ -15,10 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"mtad/internal/app"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
+	app.Launch()
 	testscript.Main(m, map[string]func(){"mtad": main})
 }
 

@@ -23,6 +23,7 @@ import (
 const childEnv = "MTAD_TEST_CONFIG"
 
 func TestMain(m *testing.M) {
+	app.Launch()
 	if file := os.Getenv(childEnv); file != "" {
 		os.Exit(child(file))
 	}

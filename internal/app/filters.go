@@ -15,7 +15,7 @@ import (
 // newFilters makes the filter engine of a configuration. It may be made again
 // over the same queue and registry; claims made through the old one stay good.
 func (a *App) newFilters(c *config.Config) (*filter.Engine, error) {
-	chains, filters, err := filterSettings(c)
+	chains, filters, err := a.filterSettings(c)
 	if err != nil {
 		return nil, fmt.Errorf("app: %w", err)
 	}
@@ -30,14 +30,14 @@ func (a *App) newFilters(c *config.Config) (*filter.Engine, error) {
 }
 
 // filterSettings are the chains and filters of a configuration.
-func filterSettings(c *config.Config) (map[string]filter.Chain, map[string]filter.Definition, error) {
+func (a *App) filterSettings(c *config.Config) (map[string]filter.Chain, map[string]filter.Definition, error) {
 	chains := map[string]filter.Chain{}
 	for name, ch := range c.Chains {
 		chains[name] = filter.Chain{Filters: ch.Filters, Timing: timing(ch.Timing), Wait: ch.Wait}
 	}
 	filters := map[string]filter.Definition{}
 	for name, f := range c.Filters {
-		kind, err := newKind(c, f)
+		kind, err := a.newKind(c, f)
 		if err != nil {
 			return nil, nil, fmt.Errorf("filter %s: %w", name, err)
 		}

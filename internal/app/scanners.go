@@ -8,7 +8,7 @@ import (
 )
 
 // newKind makes the Kind of a filter; nil is the pull kind.
-func newKind(c *config.Config, f config.Filter) (filter.Kind, error) {
+func (a *App) newKind(c *config.Config, f config.Filter) (filter.Kind, error) {
 	switch f.Kind {
 	case config.KindClamd:
 		return clamdfilter.New(clamdfilter.Options{
@@ -16,6 +16,8 @@ func newKind(c *config.Config, f config.Filter) (filter.Kind, error) {
 			Virus: scanner.Policy(f.Clamd.Virus), ScannedField: f.Clamd.ScannedField,
 			StatusField: f.Clamd.StatusField, Hostname: c.Hostname,
 		})
+	case config.KindExec:
+		return newExec(f.Exec, a.log.Logger)
 	case config.KindMilter:
 		return newMilter(c, f)
 	}

@@ -20,6 +20,7 @@ func (k *checker) filter(key string, f Filter) {
 			k.add(key+"."+kind, "settings of kind "+kind+" for a filter of kind "+f.Kind, "kind: "+kind)
 		}
 	}
+	k.exec(key, f)
 	if f.Clamd.Transfer == TransferDescriptor && !strings.HasPrefix(f.Address, "unix:") {
 		k.add(key+".clamd.transfer", "a descriptor can be passed over a unix socket only", "address: unix:/path")
 	}

@@ -13,21 +13,23 @@ import (
 // the canonical form.
 func checks() map[string]func(string) (string, error) {
 	return map[string]func(string) (string, error){
-		"domain":    ParseDomain,
-		"pattern":   checkPattern,
-		"match":     checkMatch,
-		"mailbox":   checkMailbox,
-		"address":   checkAddress,
-		"nexthop":   checkNextHop,
-		"peer":      checkPeer,
-		"field":     checkField,
-		"path":      checkPath,
-		"localpart": checkLocalPart,
-		"octet":     checkOctet,
-		"name":      func(s string) (string, error) { return s, checkName(s) },
-		"sha256":    checkSHA256,
-		"scope":     checkScope,
-		"time":      func(s string) (string, error) { _, err := ParseTime(s); return s, err },
+		"domain":     ParseDomain,
+		"pattern":    checkPattern,
+		"match":      checkMatch,
+		"mailbox":    checkMailbox,
+		"address":    checkAddress,
+		"nexthop":    checkNextHop,
+		"peer":       checkPeer,
+		"field":      checkField,
+		"path":       checkPath,
+		"localpart":  checkLocalPart,
+		"octet":      checkOctet,
+		"exit":       checkExit,
+		"assignment": checkAssignment,
+		"name":       func(s string) (string, error) { return s, checkName(s) },
+		"sha256":     checkSHA256,
+		"scope":      checkScope,
+		"time":       func(s string) (string, error) { _, err := ParseTime(s); return s, err },
 	}
 }
 

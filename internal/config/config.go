@@ -127,6 +127,7 @@ type Filter struct {
 	Spamd      Spamd         `yaml:"spamd"`
 	Rspamd     Rspamd        `yaml:"rspamd"`
 	Milter     Milter        `yaml:"milter"`
+	Exec       Exec          `yaml:"exec"`
 }
 
 // OnFailure is the failure matrix: what becomes of a message whose filter

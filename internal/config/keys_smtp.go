@@ -45,12 +45,12 @@ func limitKeys() []Key {
 	}
 }
 
-func filterKeys() []Key { return append(commonFilterKeys(), scannerKeys()...) }
+func filterKeys() []Key { return append(append(commonFilterKeys(), scannerKeys()...), execKeys()...) }
 
 func commonFilterKeys() []Key {
 	actions := []string{"park", "tempfail", "quarantine", "accept-marked", "reject"}
 	return []Key{
-		{Path: "filters.*.kind", Default: KindPull, Enum: filterKinds(), Live: true, Doc: "`pull`: scanners fetch messages over the HTTP API. The others are driven by mtad: `clamd`, `spamd`, `rspamd`, `milter`."},
+		{Path: "filters.*.kind", Default: KindPull, Enum: filterKinds(), Live: true, Doc: "`pull`: scanners fetch messages over the HTTP API. The others are driven by mtad: `clamd`, `spamd`, `rspamd`, `milter`, and `exec`, a program for each message."},
 		{Path: "filters.*.address", Is: "peer", Live: true, Doc: "Where the scanner listens: `unix:/path` or `host:port` (or `inet:host:port`). Exactly one for every kind that mtad drives over a socket, and none for `pull`."},
 		{Path: "filters.*.concurrency", Default: "10", Min: "1", Max: "1000", Live: true, Doc: "Scans at a time; not for `pull`."},
 		{Path: "filters.*.timeout", Min: "1s", Max: "24h", Live: true, Doc: "`pull`: when no scanner has asked for messages for so long, the filter is `unreachable`; default 5m. Other kinds: how long one scan may take, from the connection to the verdict; default 1m, for `milter` 10m."},

@@ -11,7 +11,9 @@ const (
 	KindMilter = "milter"
 )
 
-func filterKinds() []string { return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter} }
+func filterKinds() []string {
+	return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter, KindExec}
+}
 
 // Clamd is what is particular to the kind clamd.
 type Clamd struct {
