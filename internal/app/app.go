@@ -196,5 +196,9 @@ func (a *App) watch(name string, run func(context.Context) error) func(context.C
 	}
 }
 
-// filterSwitch is the filter engine in use: a reload puts another in its place.
-type filterSwitch struct{ now atomic.Pointer[filter.Engine] }
+// filterSwitch is the filter engine in use, with the gates that go with it: a
+// reload puts others in their place.
+type filterSwitch struct {
+	now   atomic.Pointer[filter.Engine]
+	gates atomic.Pointer[gates]
+}

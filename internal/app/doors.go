@@ -93,6 +93,7 @@ func (a *App) server(c *config.Config, name string) (*smtpd.Server, error) {
 	if l.LineEnds == "normalize" {
 		o.LineEnds = smtpd.Normalize
 	}
+	a.guard(&o.Policy, l.Chain)
 	srv, err := smtpd.New(o)
 	if err != nil {
 		return nil, fmt.Errorf("app: listener %s: %w", name, err)

@@ -18,7 +18,12 @@ func (a *App) wireMail(context.Context) error {
 	if err != nil {
 		return err
 	}
+	gates, err := a.newGates(a.cfg)
+	if err != nil {
+		return err
+	}
 	a.filter.now.Store(engine)
+	a.filter.gates.Store(&gates)
 	a.intake = intake.New(intake.Options{
 		Queue: a.queue, Hostname: a.cfg.Hostname, Route: a.resolve, Plan: a.plan,
 		MaxReceived: a.cfg.Received, Logger: a.log.Logger, Registry: a.reg,

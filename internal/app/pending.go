@@ -21,6 +21,7 @@ type pending struct {
 
 	table   *route.Table
 	filters *filter.Engine // nil: as it was
+	gates   gates          // likewise
 	tokens  []httpapi.Token
 	peers   []httpapi.Peer
 	opened  map[string]*door         // new listeners, bound
@@ -37,6 +38,9 @@ func (p *pending) make() (err error) {
 	}
 	if touches(p.changed, "filters", "chains") {
 		if p.filters, err = a.newFilters(p.next); err != nil {
+			return err
+		}
+		if p.gates, err = a.newGates(p.next); err != nil {
 			return err
 		}
 	}
@@ -175,6 +179,7 @@ func (p *pending) swapFilters(ctx context.Context) {
 	}
 	a := p.app
 	a.filter.now.Store(p.filters)
+	a.filter.gates.Store(&p.gates)
 	a.mu.Lock()
 	old := a.swept
 	a.swept = startWorker(a.watch("filters", p.filters.Run))

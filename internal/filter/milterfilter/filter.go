@@ -63,18 +63,24 @@ func (f *Filter) Scan(ctx context.Context, m filter.Message) (filterproto.Verdic
 
 // classified tells the engine in which way the milter failed.
 func classified(err error) error {
-	var e *milter.Error
-	if !errors.As(err, &e) {
+	if _, ok := errors.AsType[*milter.Error](err); !ok {
 		return err
 	}
-	class := filter.Unreachable
+	return &filter.Failure{Class: classOf(err), Err: err}
+}
+
+func classOf(err error) filter.Class {
+	e, ok := errors.AsType[*milter.Error](err)
+	if !ok {
+		return filter.Unreachable
+	}
 	switch e.Kind {
 	case milter.Timeout:
-		class = filter.Timeout
+		return filter.Timeout
 	case milter.Lost:
-		class = filter.Crash
+		return filter.Crash
 	case milter.Protocol:
-		class = filter.Protocol
+		return filter.Protocol
 	}
-	return &filter.Failure{Class: class, Err: err}
+	return filter.Unreachable
 }

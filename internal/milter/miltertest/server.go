@@ -66,6 +66,13 @@ func (s *Server) Close() {
 	s.wg.Wait()
 }
 
+// SetAnswer changes Answer while the server runs.
+func (s *Server) SetAnswer(f func(Packet) []Packet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Answer = f
+}
+
 // Seen are the packets that came, negotiation left out.
 func (s *Server) Seen() []Packet {
 	s.mu.Lock()
@@ -138,8 +145,11 @@ func (s *Server) serve(c net.Conn) {
 var quiet = map[byte]uint32{'C': 1 << 12, 'H': 1 << 13, 'M': 1 << 14, 'R': 1 << 15, 'T': 1 << 16, 'U': 1 << 17, 'N': 1 << 18, 'B': 1 << 19, 'L': 1 << 7}
 
 func (s *Server) answers(p Packet) []Packet {
-	if s.Answer != nil {
-		if a := s.Answer(p); a != nil {
+	s.mu.Lock()
+	answer := s.Answer
+	s.mu.Unlock()
+	if answer != nil {
+		if a := answer(p); a != nil {
 			return a
 		}
 	}
