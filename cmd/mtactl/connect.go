@@ -18,8 +18,8 @@ import (
 )
 
 // defaultServer is where mtad listens for its operators unless told otherwise: the
-// api.sock in the spool directory of the user's own mtad, of the one that systemd
-// runs, or of root's; the first that is there.
+// api.sock of the user's own mtad, of the one that systemd runs (deploy/systemd), or
+// of root's; the first that is there.
 func (t *tool) defaultServer() string {
 	var dirs []string
 	if dir := t.getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
@@ -27,7 +27,7 @@ func (t *tool) defaultServer() string {
 	} else if home := t.getenv("HOME"); filepath.IsAbs(home) {
 		dirs = append(dirs, filepath.Join(home, ".local", "state", "mtad"))
 	}
-	dirs = append(dirs, "/var/lib/mtad", "/var/spool/mtad")
+	dirs = append(dirs, systemDirs...)
 	for _, dir := range dirs {
 		socket := filepath.Join(dir, "api.sock")
 		if st, err := os.Stat(socket); err == nil && st.Mode()&os.ModeSocket != 0 {
@@ -36,6 +36,9 @@ func (t *tool) defaultServer() string {
 	}
 	return "unix:" + filepath.Join(dirs[len(dirs)-1], "api.sock")
 }
+
+// systemDirs may hold the socket of an mtad that is nobody's own.
+var systemDirs = []string{"/run/mtad", "/var/lib/mtad", "/var/spool/mtad"}
 
 // Bounds of what is read from files and answers.
 const (

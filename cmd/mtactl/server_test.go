@@ -192,3 +192,17 @@ func TestAnAnswerIsBounded(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// What deploy/systemd sets up is found without a word.
+func TestTheSystemsMtadIsLookedForWhereItsUnitListens(t *testing.T) {
+	b, err := os.ReadFile("../../deploy/systemd/mtad.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range systemDirs {
+		if strings.Contains(string(b), "unix: "+dir+"/api.sock\n") {
+			return
+		}
+	}
+	t.Errorf("the API's socket of deploy/systemd/mtad.yaml is in none of %v", systemDirs)
+}

@@ -59,7 +59,7 @@ func (t *tool) root() *cobra.Command {
 	}
 	c.SetFlagErrorFunc(flagError)
 	f := c.PersistentFlags()
-	f.StringVar(&t.server, "server", "", "where mtad is: unix:/path, http://host:port or https://host:port (default: $MTACTL_SERVER, or the api.sock in the user's state directory, /var/lib/mtad or /var/spool/mtad)")
+	f.StringVar(&t.server, "server", "", "where mtad is: unix:/path, http://host:port or https://host:port (default: $MTACTL_SERVER, or the api.sock in the user's state directory, /run/mtad, /var/lib/mtad or /var/spool/mtad)")
 	f.StringVar(&t.tokenFile, "token-file", "", "file that holds the bearer token (default: the token in $MTACTL_TOKEN)")
 	f.StringVar(&t.caFile, "ca-file", "", "certificates (PEM) to trust besides the system's for https")
 	f.StringVarP(&t.output, "output", "o", "table", "table or json")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,10 @@ func (t *tool) traceCommand() *cobra.Command {
 			}
 			res, err := t.client.TraceMessageWithResponse(c.Context(), args[0])
 			if err := check(res, err); err != nil {
+				var e *exitError
+				if errors.As(err, &e) && e.status == exitNoMatch {
+					return e.withHint("finished messages are known for the time that queue.history sets")
+				}
 				return err
 			}
 			if t.output == "json" {
