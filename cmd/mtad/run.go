@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"mtad/internal/app"
 	"mtad/internal/config"
@@ -27,7 +26,6 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			tuneCollector()
 			if profiles != "" {
 				if err := servePprof(profiles); err != nil {
 					return err
@@ -79,13 +77,4 @@ func load(file string) (*config.Config, error) {
 		return nil, fmt.Errorf("%w: %w", app.ErrConfig, err)
 	}
 	return cfg, err
-}
-
-// tuneCollector lets garbage grow to twice what is alive before it is collected:
-// what is alive is small, and collecting half as often is a tenth of the work of
-// a message. GOGC overrides it.
-func tuneCollector() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
-	}
 }

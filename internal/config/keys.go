@@ -50,7 +50,7 @@ func spoolKeys() []Key {
 		{Path: "spool.allow_volatile", Default: "false", Doc: "Start even on a file system that forgets everything at a restart (tmpfs, or the writable layer of a container). Accepted mail will be lost with it. Shown in `mtactl status`."},
 		{Path: "spool.allow_unsynced", Default: "false", Doc: "Do not wait for the disk before a message is acknowledged. A power cut will lose accepted mail. For tests; shown in `mtactl status`."},
 		{Path: "spool.allow_old_clock", Default: "false", Doc: "Start even if the clock shows a time before the newest record in the queue. Queue IDs are then not in the order of acceptance. Shown in `mtactl status`."},
-		{Path: "spool.cache", Default: "32M", Min: "1M", Max: "16G", Doc: "Memory for cached parts of the queue."},
+		{Path: "spool.cache", Default: "16M", Min: "1M", Max: "16G", Doc: "Memory for cached parts of the queue."},
 		{Path: "spool.free_floor", Default: "256M", Min: "1M", Max: "1T", Doc: "New mail is refused for the time being (452 4.3.1) while less than this is free on the spool's file system."},
 		{Path: "spool.ballast", Default: "64M", Min: "0", Max: "16G", Doc: "Size of a file that is kept so that it can be given up when the disk is full; deliveries then go on. 0: none."},
 	}

@@ -44,7 +44,7 @@ type Options struct {
 	Logger *slog.Logger
 	// MemTableSize in octets; 0 is 16 MB. Up to three of them are kept.
 	MemTableSize int64
-	// CacheSize of the block cache in octets; 0 is 32 MB.
+	// CacheSize of the block cache in octets; 0 is 16 MB.
 	CacheSize int64
 	// Ballast is the size in octets of the file that is given up when the disk is
 	// full; 0 is 64 MB, negative is none.
@@ -155,7 +155,7 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	def(&o.MemTableSize, 16<<20)
-	def(&o.CacheSize, 32<<20)
+	def(&o.CacheSize, 16<<20)
 	def(&o.Ballast, 64<<20)
 	def(&o.FreeFloor, 128<<20)
 	if o.RetryInterval <= 0 {
