@@ -3,6 +3,8 @@ package milterfilter
 import (
 	"context"
 	"io"
+	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +25,14 @@ type rig struct {
 // newRig makes milters m1, m2 … of addresses "unix:…" or "tcp:…".
 func newRig(t *testing.T, on map[filter.Class]filter.Action, addresses ...string) *rig {
 	t.Helper()
+	return newRigDialing(t, nil, on, addresses...)
+}
+
+// dialer is milter.Options.Dial.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+func newRigDialing(t *testing.T, dial dialer, on map[filter.Class]filter.Action, addresses ...string) *rig {
+	t.Helper()
 	o := filter.Options{
 		Chains: map[string]filter.Chain{}, Filters: map[string]filter.Definition{}, SweepInterval: 20 * time.Millisecond,
 		Queue: queuetest.NewModel(queuetest.ModelOptions{}),
@@ -31,7 +41,7 @@ func newRig(t *testing.T, on map[filter.Class]filter.Action, addresses ...string
 	var names []string
 	for i, a := range addresses {
 		network, address, _ := strings.Cut(a, ":")
-		f, err := New(Options{Hostname: "mx.example.net", Milter: milter.Options{Network: network, Address: address}})
+		f, err := New(Options{Hostname: "mx.example.net", Milter: milter.Options{Network: network, Address: address, Dial: dial}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,4 +132,45 @@ func (r *rig) content(id queue.ID) string {
 		r.t.Fatal(err)
 	}
 	return string(b)
+}
+
+// after commits a message first and waits until the chain is through with it.
+func (r *rig) after(env queue.Envelope, content string) queue.Item {
+	r.t.Helper()
+	it, err := r.open(env, content).Commit(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		parts, err := r.q.History(ctx, it.ID)
+		if err == nil && len(parts) == 1 && parts[0].State != queue.Unfiltered {
+			return parts[0]
+		}
+		select {
+		case <-ctx.Done():
+			r.t.Fatalf("%s is not through: %+v, %v", it.ID, parts, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// without takes header fields of some names out of a message, octet by octet.
+func without(content string, names ...string) string {
+	var b strings.Builder
+	header, body, _ := strings.Cut(content, "\r\n\r\n")
+	drop := false
+	for line := range strings.SplitAfterSeq(header+"\r\n", "\n") {
+		if line != "" && line[0] != ' ' && line[0] != '\t' {
+			name, _, _ := strings.Cut(line, ":")
+			drop = slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+		}
+		if !drop {
+			b.WriteString(line)
+		}
+	}
+	return b.String() + "\r\n" + body
 }
