@@ -94,10 +94,16 @@ type Edit struct {
 	Name string `json:"name,omitempty"`
 	// Value is the field's body; it may fold with CRLF or LF before white space.
 	// One space is put between colon and value unless the value begins with white
-	// space.
+	// space, or Exact.
 	Value string `json:"value,omitempty"`
-	Index int    `json:"index,omitempty"`
-	Body  []byte `json:"body,omitempty"` // base64 in JSON
+	// Exact, with the edits that write a header field, puts nothing between colon and
+	// value: a signature may cover it.
+	Exact bool `json:"exact,omitempty"`
+	// Params, with RecipientAdd, are parameters of RCPT (RFC 3461 §4), in its syntax:
+	// "NOTIFY=NEVER ORCPT=rfc822;a@example.net". At most MaxParams octets.
+	Params string `json:"params,omitempty"`
+	Index  int    `json:"index,omitempty"`
+	Body   []byte `json:"body,omitempty"` // base64 in JSON
 	// Upload names octets sent before, under the same claim (Client.Upload).
 	Upload string `json:"upload,omitempty"`
 }
@@ -109,6 +115,7 @@ const (
 	MaxValue      = 64 << 10 // octets of one Edit.Value
 	MaxInlineBody = 1 << 20  // octets of Edit.Body in all
 	MaxReplyText  = 500
+	MaxParams     = 1000
 )
 
 // Bounds of requests.

@@ -53,7 +53,7 @@ func (s *section) field(e filterproto.Edit) []byte {
 		value = strings.ReplaceAll(value, "\n", s.eol)
 	}
 	sep := ": "
-	if value != "" && (value[0] == ' ' || value[0] == '\t' || value[0] == '\r' || value[0] == '\n') {
+	if e.Exact || value != "" && (value[0] == ' ' || value[0] == '\t' || value[0] == '\r' || value[0] == '\n') {
 		sep = ":"
 	}
 	return []byte(e.Name + sep + value + s.eol)

@@ -95,11 +95,11 @@ func verdictKey(v filterproto.Verdict) string {
 func (p *planner) recipients(g group, main bool) (added []queue.Recipient, left int, err error) {
 	all := p.it.Envelope.Recipients
 	removed := make(map[int]bool)
-	var adds []string
+	var adds []filterproto.Edit
 	for _, e := range g.verdict.Edits {
 		switch e.Op {
 		case filterproto.RecipientDelete:
-			adds = slices.DeleteFunc(adds, func(a string) bool { return samePath(a, e.Value) })
+			adds = slices.DeleteFunc(adds, func(a filterproto.Edit) bool { return samePath(a.Value, e.Value) })
 			for _, i := range g.index {
 				if samePath(all[i].Path, e.Value) {
 					removed[i] = true
@@ -108,8 +108,8 @@ func (p *planner) recipients(g group, main bool) (added []queue.Recipient, left 
 		case filterproto.RecipientAdd:
 			if i := slices.IndexFunc(g.index, func(i int) bool { return samePath(all[i].Path, e.Value) }); i >= 0 {
 				delete(removed, g.index[i])
-			} else if !slices.ContainsFunc(adds, func(a string) bool { return samePath(a, e.Value) }) {
-				adds = append(adds, e.Value)
+			} else if !slices.ContainsFunc(adds, func(a filterproto.Edit) bool { return samePath(a.Value, e.Value) }) {
+				adds = append(adds, e)
 			}
 		}
 	}
@@ -119,8 +119,8 @@ func (p *planner) recipients(g group, main bool) (added []queue.Recipient, left 
 			p.updates = append(p.updates, queue.RecipientUpdate{Index: i, Status: queue.Removed, Reply: "removed by filter " + p.filter})
 		}
 	}
-	for _, path := range adds {
-		r, ok, err := p.newcomer(path, main)
+	for _, e := range adds {
+		r, ok, err := p.newcomer(e, main)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -128,7 +128,7 @@ func (p *planner) recipients(g group, main bool) (added []queue.Recipient, left 
 			added = append(added, r)
 			left++
 		} else {
-			left += p.revive(path, main)
+			left += p.revive(e.Value, main)
 		}
 	}
 	if main && left == 0 && !p.onlyPending() {
@@ -137,9 +137,10 @@ func (p *planner) recipients(g group, main bool) (added []queue.Recipient, left 
 	return added, left, nil
 }
 
-// newcomer makes a recipient of an added path; ok is false when the message has
+// newcomer makes a recipient of a recipient_add; ok is false when the message has
 // it already in a status that decides.
-func (p *planner) newcomer(path string, main bool) (queue.Recipient, bool, error) {
+func (p *planner) newcomer(e filterproto.Edit, main bool) (queue.Recipient, bool, error) {
+	path := e.Value
 	for _, r := range p.it.Envelope.Recipients {
 		if r.Status == queue.Pending || !samePath(r.Path, path) {
 			continue
@@ -148,7 +149,8 @@ func (p *planner) newcomer(path string, main bool) (queue.Recipient, bool, error
 			return queue.Recipient{}, false, nil
 		}
 	}
-	r := queue.Recipient{Path: path}
+	params, _ := rcptParams(e.Params) // checked before
+	r := queue.Recipient{Path: path, Notify: queue.Notify(params.Notify), ORCPT: params.ORCPT}
 	if p.e.route != nil {
 		var err error
 		if r.Transport, r.NextHop, err = p.e.route(path); err != nil {

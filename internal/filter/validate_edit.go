@@ -5,13 +5,14 @@ import (
 	"strings"
 
 	"mtad/filterproto"
+	"mtad/internal/smtp"
 	"mtad/queue"
 )
 
 // checkEdit checks one edit, and that fields its op does not use are empty: what
 // would be ignored is a mistake of the scanner's author.
 func checkEdit(field string, e filterproto.Edit) error {
-	var name, value, index, body bool
+	var name, value, index, body, params bool
 	switch e.Op {
 	case filterproto.HeaderAdd:
 		name, value = true, true
@@ -21,8 +22,10 @@ func checkEdit(field string, e filterproto.Edit) error {
 		name, index = true, true
 	case filterproto.BodyReplace, filterproto.MessageReplace:
 		body = true
-	case filterproto.ReversePathSet, filterproto.RecipientAdd, filterproto.RecipientDelete:
+	case filterproto.ReversePathSet, filterproto.RecipientDelete:
 		value = true
+	case filterproto.RecipientAdd:
+		value, params = true, true
 	default:
 		return invalid(field+".op", "no such edit")
 	}
@@ -37,6 +40,10 @@ func checkEdit(field string, e filterproto.Edit) error {
 		return invalid(field+".body", "not used by %s", e.Op)
 	case !body && e.Upload != "":
 		return invalid(field+".upload", "not used by %s", e.Op)
+	case e.Exact && !(name && value):
+		return invalid(field+".exact", "not used by %s", e.Op)
+	case !params && e.Params != "":
+		return invalid(field+".params", "not used by %s", e.Op)
 	case e.Index < 0:
 		return invalid(field+".index", "negative")
 	}
@@ -113,7 +120,25 @@ func checkPathEdit(field string, e filterproto.Edit) error {
 	if e.Op == filterproto.ReversePathSet && e.Value == "" {
 		return nil
 	}
-	return checkPath(field+".value", e.Value)
+	if err := checkPath(field+".value", e.Value); err != nil {
+		return err
+	}
+	if len(e.Params) > filterproto.MaxParams {
+		return tooLarge(field+".params", "more than %d octets", filterproto.MaxParams)
+	}
+	if _, bad := rcptParams(e.Params); bad {
+		return invalid(field+".params", "want NOTIFY and ORCPT, as in RCPT")
+	}
+	return nil
+}
+
+// rcptParams reads Edit.Params.
+func rcptParams(s string) (p smtp.RcptParams, bad bool) {
+	if s == "" {
+		return p, false
+	}
+	_, p, reply := smtp.ParseRcpt("<a@example.net> "+s, true)
+	return p, reply != nil
 }
 
 // checkPath accepts what can stand between the brackets of a path without ending

@@ -10,6 +10,7 @@ import (
 	"mtad/filterproto"
 	"mtad/internal/filter"
 	"mtad/internal/milter"
+	"mtad/internal/smtp"
 	"mtad/queue"
 )
 
@@ -44,7 +45,7 @@ func newCollector(m filter.Message, exact bool) *collector {
 
 // add takes one modification.
 func (c *collector) add(ctx context.Context, m milter.Modification) error {
-	c.octets += len(m.Name) + len(m.Value) + len(m.Path)
+	c.octets += len(m.Name) + len(m.Value) + len(m.Path) + len(m.Args)
 	if c.octets > maxOctets || len(c.list) >= filterproto.MaxEdits {
 		return protocol("more modifications than can be taken")
 	}
@@ -76,7 +77,7 @@ func protocol(text string) error {
 func (c *collector) append(e filterproto.Edit) { c.list = append(c.list, e) }
 
 func (c *collector) header(op filterproto.EditOp, index int, m milter.Modification) {
-	c.append(filterproto.Edit{Op: op, Name: m.Name, Value: c.value(m.Value), Index: index})
+	c.append(filterproto.Edit{Op: op, Name: m.Name, Value: c.value(m.Value), Index: index, Exact: true})
 }
 
 // position is where a milter's index lies in the content, whose fields begin
@@ -111,11 +112,16 @@ func (c *collector) value(v string) string {
 	return " " + v
 }
 
-// addRecipient takes "<path>" with parameters.
+// addRecipient takes a path with parameters. Those that RCPT would not take here
+// are left out.
 func (c *collector) addRecipient(m milter.Modification) {
 	path := barePath(m.Path)
+	args := m.Args
+	if _, _, bad := smtp.ParseRcpt("<a@example.net> "+args, true); bad != nil || len(args) > filterproto.MaxParams {
+		args = ""
+	}
 	c.added = append(c.added, path)
-	c.append(filterproto.Edit{Op: filterproto.RecipientAdd, Value: path})
+	c.append(filterproto.Edit{Op: filterproto.RecipientAdd, Value: path, Params: args})
 }
 
 // deleteRecipient matches what the milter was told, or added itself; the domain's

@@ -74,6 +74,18 @@ func saw(t *testing.T, s *miltertest.Server, want miltertest.Packet) {
 	t.Errorf("no packet %c %q", want.Command, want.Data)
 }
 
+func TestValueOfAFilterThatMindsTheSpaceIsPutDirectlyBehindTheColon(t *testing.T) {
+	s := miltertest.Start(t, "tcp")
+	s.Protocol = 1 << 20
+	s.Answer = atEnd('c', indexed('m', 1, "Subject", "x"), mod('h', "X-A", " a"), mod('h', "X-B", "\tb"), mod('h', "X-C", "  c"))
+	r := newRig(t, nil, at(s))
+	got := r.content(r.one(envelope(), plain).ID)
+	if want := "From: sender@example.org\r\nSubject:x\r\nX-A: a\r\nX-B:\tb\r\nX-C:  c\r\n\r\nbody\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	saw(t, s, miltertest.Packet{Command: 'L', Data: "From\x00 sender@example.org\x00"})
+}
+
 func TestHeaderEditsFallWhereTheMilterMeansThem(t *testing.T) {
 	for name, c := range map[string]struct {
 		mods []miltertest.Packet
