@@ -175,6 +175,9 @@ func (s *session) moreData() error {
 	} else if s.w < smallBuffer/4 {
 		s.shrink()
 	}
+	if s.ctx.Err() != nil { // after the deadline was set: see await
+		return errDraining
+	}
 	s.r, s.w = 0, 0
 	n, err := s.conn.Read(s.buf)
 	if s.w = n; n > 0 {

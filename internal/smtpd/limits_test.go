@@ -340,6 +340,21 @@ func TestShutdownIsBounded(t *testing.T) {
 	if err := d.srv.Shutdown(ctx); err == nil {
 		t.Error("nothing said of what was cut off")
 	}
+	p.want("421 4.3.2")
 	p.wantEnd()
+	d.wantMessages(0)
+}
+
+func TestClientThatWaitsForAVerdictIsToldOfTheEnd(t *testing.T) {
+	d := openDoor(t, planned(intake.Plan{Stage: "f", Timing: intake.Inline}))
+	p := d.inData()
+	p.send("x\r\n.\r\n")
+	d.claimed()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := d.srv.Shutdown(ctx); err == nil {
+		t.Error("nothing said of what was cut off")
+	}
+	p.want("451 4.3.2")
 	d.wantMessages(0)
 }

@@ -152,7 +152,7 @@ func (s *Server) stressed() bool {
 
 // Shutdown stops accepting, tells sessions that wait for a command 421, lets
 // those that are receiving content finish, and returns when all are gone. When
-// ctx ends first the rest is cut off.
+// ctx ends first the rest is told so, and cut off after a second.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain()
 	done := make(chan struct{})
@@ -165,11 +165,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.cancel()
 		return nil
 	case <-ctx.Done():
+		s.hurry()
+	}
+	last := time.NewTimer(lastWords)
+	defer last.Stop()
+	select {
+	case <-done:
+	case <-last.C:
 		s.cut()
 		<-done
-		return ctx.Err()
 	}
+	return ctx.Err()
 }
+
+// lastWords is how long a session that is cut off has for its reply.
+const lastWords = time.Second
 
 // Close cuts everything off at once and waits for the sessions' end.
 func (s *Server) Close() error {
@@ -188,6 +198,17 @@ func (s *Server) drain() {
 	}
 	for x := range s.sessions {
 		x.wake()
+	}
+}
+
+// hurry ends waits for input and for verdicts; what is said then may still go
+// out.
+func (s *Server) hurry() {
+	s.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for x := range s.sessions {
+		_ = x.raw.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 

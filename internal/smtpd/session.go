@@ -181,7 +181,7 @@ func (s *session) name() {
 // broken ends a session whose input ended or failed.
 func (s *session) broken(err error) {
 	switch {
-	case errors.Is(err, errDraining):
+	case errors.Is(err, errDraining), s.ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
 		s.drop(&byeDrain, "shutdown")
 	case errors.Is(err, errFlood):
 		s.drop(&byeFlood, "flood")
