@@ -15,6 +15,7 @@ import (
 
 	"mtad/internal/config"
 	"mtad/internal/filter"
+	"mtad/internal/filter/smtpfilter"
 	"mtad/internal/httpapi"
 	"mtad/internal/intake"
 	"mtad/internal/mxlookup"
@@ -56,12 +57,14 @@ type App struct {
 	queue  queue.Queue
 	table  atomic.Pointer[route.Table]
 	filter filterSwitch
-	intake *intake.Intake
-	dns    *mxlookup.Resolver
-	room   *smtpd.Room
-	qmgr   *qmgr.Manager
-	api    *httpapi.Server
-	certs  certificates
+	// returns pairs what content filters give back; it outlives every reload.
+	returns smtpfilter.Returns
+	intake  *intake.Intake
+	dns     *mxlookup.Resolver
+	room    *smtpd.Room
+	qmgr    *qmgr.Manager
+	api     *httpapi.Server
+	certs   certificates
 
 	apiListeners []bound
 	failed       chan error // of something that should have gone on

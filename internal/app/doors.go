@@ -94,6 +94,9 @@ func (a *App) server(c *config.Config, name string) (*smtpd.Server, error) {
 		o.LineEnds = smtpd.Normalize
 	}
 	a.guard(&o.Policy, l.Chain)
+	if l.Kind == config.KindReinjection {
+		a.reinjection(&o, l)
+	}
 	srv, err := smtpd.New(o)
 	if err != nil {
 		return nil, fmt.Errorf("app: listener %s: %w", name, err)

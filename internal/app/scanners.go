@@ -16,6 +16,8 @@ func (a *App) newKind(c *config.Config, f config.Filter) (filter.Kind, error) {
 			Virus: scanner.Policy(f.Clamd.Virus), ScannedField: f.Clamd.ScannedField,
 			StatusField: f.Clamd.StatusField, Hostname: c.Hostname,
 		})
+	case config.KindSMTPFilter:
+		return a.newSMTPFilter(c, f)
 	case config.KindExec:
 		return newExec(f.Exec, a.log.Logger)
 	case config.KindMilter:

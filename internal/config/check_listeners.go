@@ -29,6 +29,7 @@ func (k *checker) listeners() {
 			k.add(key+".kind", "submissions without a certificate", "give tls.certificate and tls.key")
 		}
 	}
+	k.reinjections()
 	k.overlaps()
 }
 

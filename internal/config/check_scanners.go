@@ -21,6 +21,7 @@ func (k *checker) filter(key string, f Filter) {
 		}
 	}
 	k.exec(key, f)
+	k.smtpFilter(key, f)
 	if f.Clamd.Transfer == TransferDescriptor && !strings.HasPrefix(f.Address, "unix:") {
 		k.add(key+".clamd.transfer", "a descriptor can be passed over a unix socket only", "address: unix:/path")
 	}
@@ -29,7 +30,7 @@ func (k *checker) filter(key string, f Filter) {
 // wantsAddress reports whether the kind has settings of its own here and talks
 // to a socket.
 func wantsAddress(kind string) bool {
-	return kind == KindClamd || kind == KindSpamd || kind == KindRspamd || kind == KindMilter
+	return kind == KindClamd || kind == KindSpamd || kind == KindRspamd || kind == KindMilter || kind == KindSMTPFilter
 }
 
 // checkPeer is "unix:/path" or "host:port"; "inet:host:port" is the same.

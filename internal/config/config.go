@@ -128,6 +128,7 @@ type Filter struct {
 	Rspamd     Rspamd        `yaml:"rspamd"`
 	Milter     Milter        `yaml:"milter"`
 	Exec       Exec          `yaml:"exec"`
+	SMTP       SMTPFilter    `yaml:"smtp"`
 }
 
 // OnFailure is the failure matrix: what becomes of a message whose filter

@@ -1,15 +1,17 @@
 package config
 
+import "slices"
+
 func listenerKeys() []Key {
 	return append([]Key{
-		{Path: "listeners.*.kind", Default: KindSMTP, Enum: []string{KindSMTP, KindSubmission, KindSubmissions}, Live: true, Doc: "`smtp` for mail from other servers; `submission` for mail from `mynetworks` only; `submissions` the same with TLS from the first octet."},
+		{Path: "listeners.*.kind", Default: KindSMTP, Enum: []string{KindSMTP, KindSubmission, KindSubmissions, KindReinjection}, Live: true, Doc: "`smtp` for mail from other servers; `submission` for mail from `mynetworks` only; `submissions` the same with TLS from the first octet; `reinjection` for what filters of kind `smtp` give back, from the clients in `xforward` only."},
 		{Path: "listeners.*.address", Is: "address", Live: true, Doc: "IP address and port to listen on, as in `0.0.0.0:25` or `[::]:25`; port 0 takes a free one. Exactly one of `address`, `unix` and `systemd` is given. Without any listener in the file there is one, `smtp`, on `127.0.0.1:2525`."},
 		{Path: "listeners.*.unix", Is: "path", Live: true, Doc: "Path of a unix socket to listen on."},
 		{Path: "listeners.*.systemd", Is: "name", Live: true, Doc: "Name of a socket passed by systemd (`FileDescriptorName=`)."},
 		{Path: "listeners.*.chain", Is: "name", Live: true, Doc: "The filter chain for what comes in here. Default: none."},
 		{Path: "listeners.*.proxy_protocol", Live: true, Doc: "Clients that speak the PROXY protocol (v1 or v2) first: load balancers. From them it is required, from others refused."},
 		{Path: "listeners.*.xclient", Live: true, Doc: "Clients that may use XCLIENT to stand for another."},
-		{Path: "listeners.*.xforward", Live: true, Doc: "Clients that may use XFORWARD to say where a message came from."},
+		{Path: "listeners.*.xforward", Live: true, Doc: "Clients that may use XFORWARD to say where a message came from. With `kind: reinjection` nobody else may connect, and without a list these are loopback."},
 		{Path: "listeners.*.line_ends", Default: "reject", Enum: []string{"reject", "normalize"}, Live: true, Doc: "What becomes of a message with a bare CR or LF: refused, or its line ends made CRLF. Neither ends the data in any case."},
 		{Path: "tls.certificate", Is: "path", Live: true, Doc: "PEM file with the certificate chain for all listeners that have none of their own. Default: none; STARTTLS is not offered."},
 		{Path: "tls.key", Is: "path", Live: true, Doc: "PEM file with the private key. Others must not be able to read it."},
@@ -45,12 +47,14 @@ func limitKeys() []Key {
 	}
 }
 
-func filterKeys() []Key { return append(append(commonFilterKeys(), scannerKeys()...), execKeys()...) }
+func filterKeys() []Key {
+	return slices.Concat(commonFilterKeys(), scannerKeys(), execKeys(), smtpFilterKeys())
+}
 
 func commonFilterKeys() []Key {
 	actions := []string{"park", "tempfail", "quarantine", "accept-marked", "reject"}
 	return []Key{
-		{Path: "filters.*.kind", Default: KindPull, Enum: filterKinds(), Live: true, Doc: "`pull`: scanners fetch messages over the HTTP API. The others are driven by mtad: `clamd`, `spamd`, `rspamd`, `milter`, and `exec`, a program for each message."},
+		{Path: "filters.*.kind", Default: KindPull, Enum: filterKinds(), Live: true, Doc: "`pull`: scanners fetch messages over the HTTP API. The others are driven by mtad: `clamd`, `spamd`, `rspamd`, `milter`, `exec`, a program for each message, and `smtp`, a content filter that gives messages back at a listener of kind `reinjection`."},
 		{Path: "filters.*.address", Is: "peer", Live: true, Doc: "Where the scanner listens: `unix:/path` or `host:port` (or `inet:host:port`). Exactly one for every kind that mtad drives over a socket, and none for `pull`."},
 		{Path: "filters.*.concurrency", Default: "10", Min: "1", Max: "1000", Live: true, Doc: "Scans at a time; not for `pull`."},
 		{Path: "filters.*.timeout", Min: "1s", Max: "24h", Live: true, Doc: "`pull`: when no scanner has asked for messages for so long, the filter is `unreachable`; default 5m. Other kinds: how long one scan may take, from the connection to the verdict; default 1m, for `milter` 10m."},

@@ -12,7 +12,7 @@ const (
 )
 
 func filterKinds() []string {
-	return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter, KindExec}
+	return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter, KindExec, KindSMTPFilter}
 }
 
 // Clamd is what is particular to the kind clamd.

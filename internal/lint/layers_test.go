@@ -35,6 +35,8 @@ var layers = []struct {
 	{"mtad/internal/filter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
 	{"mtad/internal/filter/scannertest", nil, "starts programs for tests"},
 	{"mtad/internal/filter/milterfilter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp", "mtad/internal/filter", "mtad/internal/milter"}, "a kind of filter: siblings do not know each other"},
+	{"mtad/internal/filter/execfilter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/filter"}, "a kind of filter: siblings do not know each other"},
+	{"mtad/internal/filter/smtpfilter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp", "mtad/internal/filter", "mtad/internal/smtpclient"}, "a kind of filter: siblings do not know each other"},
 	{"mtad/internal/milter", []string{"mtad/internal/smtp"}, "a wire protocol: no queue, no config"},
 	{"mtad/internal/milter/miltertest", nil, "the other side shares no code with the client"},
 	{"mtad/internal/filter/...", []string{"mtad/queue", "mtad/queue/queuetest", "mtad/filterproto", "mtad/internal/smtp", "mtad/internal/filter", "mtad/internal/filter/...", "mtad/internal/milter"}, "kinds are known to the engine by its interface"},

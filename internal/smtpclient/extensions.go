@@ -17,6 +17,9 @@ type Extensions struct {
 	DSN        bool  // RFC 3461
 	StartTLS   bool  // RFC 3207
 	RequireTLS bool  // RFC 8689
+	// Forward are the attributes of XFORWARD that are offered (Postfix's
+	// XFORWARD_README), in upper case.
+	Forward map[string]bool
 	// MaxRecipients and MaxMessages are LIMITS RCPTMAX and MAILMAX (RFC 9422); 0:
 	// not said.
 	MaxRecipients int
@@ -53,8 +56,19 @@ func (x *Extensions) add(keyword, arg string) {
 		x.StartTLS = true
 	case "REQUIRETLS":
 		x.RequireTLS = true
+	case "XFORWARD":
+		x.forward(arg)
 	case "LIMITS":
 		x.limits(arg)
+	}
+}
+
+func (x *Extensions) forward(arg string) {
+	if x.Forward == nil {
+		x.Forward = map[string]bool{}
+	}
+	for name := range strings.FieldsSeq(arg) {
+		x.Forward[strings.ToUpper(name)] = true
 	}
 }
 

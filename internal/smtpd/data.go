@@ -13,7 +13,7 @@ import (
 // body is a message's content on its way to intake.
 type body struct {
 	decoder
-	msg    *intake.Message
+	msg    Message
 	id     queue.ID // of msg, also when it is gone
 	err    error
 	reply  smtp.Reply // why the content is refused, when there is no fault
@@ -66,7 +66,7 @@ func (s *session) openBody() bool {
 	b := &s.body
 	door := s.door()
 	s.tx.fwd.mark(&door, &s.conv.Client, s.protocol(s.tx.utf8))
-	msg, err := s.o.Intake.Open(s.ctx, s.tx.env, door)
+	msg, err := s.o.Receiver.Open(s.ctx, s.tx.env, door)
 	if err != nil {
 		b.err, b.reply = err, intake.ReplyOf(err)
 		s.logRefused()

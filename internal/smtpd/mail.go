@@ -167,7 +167,7 @@ func (s *session) admit(path *smtp.Path, r *queue.Recipient) bool {
 	}
 	r.Path = path.String()
 	var err error
-	if r.Transport, r.NextHop, err = s.o.Intake.Route(r.Path); err != nil {
+	if r.Transport, r.NextHop, err = s.o.Receiver.Route(r.Path); err != nil {
 		reply := intake.ReplyOf(err)
 		s.sayReply(reply)
 		s.refused("route", r.Path, reply.String())

@@ -20,13 +20,15 @@ const (
 	Normalize
 )
 
-// Options describe one kind of listener. Intake is required.
+// Options describe one kind of listener. Intake or Receiver is required.
 type Options struct {
 	// Name of the door, in the envelope, in logs and in metrics; "smtp" if empty.
 	Name string
 	// Hostname for greeting and replies; "localhost" if empty.
 	Hostname string
 	Intake   *intake.Intake
+	// Receiver takes the messages in place of Intake.
+	Receiver Receiver
 	Chain    string // filter chain of what comes in here
 
 	// Local and Relay say whether a recipient's domain (lower case, A-label) is
@@ -67,6 +69,9 @@ func (o *Options) fill() {
 	}
 	if o.Hostname == "" {
 		o.Hostname = "localhost"
+	}
+	if o.Receiver == nil {
+		o.Receiver = direct{o.Intake}
 	}
 	if o.Local == nil {
 		o.Local = never

@@ -33,8 +33,8 @@ type Server struct {
 
 // New makes a Server.
 func New(o Options) (*Server, error) {
-	if o.Intake == nil {
-		return nil, errors.New("smtpd: Options.Intake is nil")
+	if o.Intake == nil && o.Receiver == nil {
+		return nil, errors.New("smtpd: nobody takes the messages")
 	}
 	if o.TLS == nil && (o.ImplicitTLS || o.RequireTLS) {
 		return nil, errors.New("smtpd: TLS is asked for without Options.TLS")
