@@ -125,5 +125,5 @@ func (s *Server) authorize(op *operation, r *http.Request) *filterproto.Error {
 		return nil
 	}
 	s.metrics.denied(filterproto.CodeForbidden)
-	return fail(filterproto.CodeForbidden, "the scope "+op.Scope+" is needed")
+	return fail(filterproto.CodeForbidden, "the scope "+strings.ReplaceAll(op.Scope, "{filter}", "NAME")+" is needed")
 }
