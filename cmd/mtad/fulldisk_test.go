@@ -35,7 +35,8 @@ func TestFullDisk(t *testing.T) {
 	}
 
 	fill := d.fill()
-	d.awaitReply("452", time.Second)
+	d.awaitReply("45", time.Second) // 451 while the store finds out what happened
+	d.awaitReply("452", 10*time.Second)
 	d.mustAnswer("/v1/queue/stats")
 	kept := d.waiting() // probes may have come in before the trouble was noticed
 	if kept < len(sent) {
@@ -44,7 +45,7 @@ func TestFullDisk(t *testing.T) {
 
 	d.kill()
 	d.start(hop.addr)
-	d.awaitReply("452", time.Second)
+	d.awaitReply("45", time.Second)
 	d.mustAnswer("/v1/queue/messages")
 	if got := d.waiting(); got != kept {
 		t.Errorf("after a start on the full disk %d messages are in the queue, want %d", got, kept)
@@ -72,11 +73,13 @@ func TestFullDisk(t *testing.T) {
 type smallDisk struct {
 	t                *testing.T
 	bin, mount, conf string
+	image            string // file behind the file system
 	addr, api        string
 	cmd              *exec.Cmd
 }
 
-func newSmallDisk(t *testing.T, size int64) *smallDisk {
+// newSmallDisk makes a file system of size octets, with options of mkfs.ext4.
+func newSmallDisk(t *testing.T, size int64, options ...string) *smallDisk {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds mtad and fills a disk")
@@ -98,7 +101,8 @@ func newSmallDisk(t *testing.T, size int64) *smallDisk {
 	if err := os.Mkdir(d.mount, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	d.command(mkfs, "-q", "-m", "0", image)
+	d.image = image
+	d.command(mkfs, append(append([]string{"-q", "-m", "0"}, options...), image)...)
 	if out, err := exec.Command("mount", "-o", "loop", image, d.mount).CombinedOutput(); err != nil {
 		t.Skipf("cannot mount: %v: %s", err, out)
 	}
