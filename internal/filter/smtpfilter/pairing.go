@@ -56,11 +56,11 @@ func newPairing(m filter.Message, src *filter.Source, limit int64) *pairing {
 	return p
 }
 
-// whileOpen runs f unless the scan has ended: the lease is not to be used then.
+// whileOpen runs f unless the message is judged: its lease is not to be used then.
 func (p *pairing) whileOpen(f func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ended {
+	if p.ended || p.verdict != nil {
 		return errEnded
 	}
 	return f()
@@ -95,6 +95,9 @@ func (p *pairing) take(x *Returned) smtp.Reply {
 	case p.verdict != nil:
 		_ = x.out.Abort()
 		return notHere
+	case x.err != nil:
+		_ = x.out.Abort()
+		return notTaken
 	}
 	k, ok := p.match(x.env)
 	if !ok {

@@ -107,9 +107,6 @@ func (x *Returned) Close() smtp.Reply {
 		_ = x.Abort()
 		x.p.spoil(failure(filter.Protocol, x.err))
 		return tooBig
-	case x.err != nil:
-		_ = x.Abort()
-		return notTaken
 	}
 	return x.p.take(x)
 }
