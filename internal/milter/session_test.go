@@ -228,6 +228,19 @@ func TestModificationBeforeTheEndIsAnError(t *testing.T) {
 	}
 }
 
+func TestAnswerThatNobodyAskedForIsAnError(t *testing.T) {
+	s := miltertest.Start(t, "tcp")
+	s.Answer = func(p miltertest.Packet) []miltertest.Packet {
+		if p.Command == 'M' {
+			return []miltertest.Packet{{Raw: "\x00\x00\x00\x01c\x00\x00\x00\x01c"}}
+		}
+		return nil
+	}
+	if _, err := message(open(t, s), nil); kindOf(err) != "protocol" {
+		t.Error(err)
+	}
+}
+
 func TestNextMessageBeginsWithAnAbort(t *testing.T) {
 	s := miltertest.Start(t, "tcp")
 	x := open(t, s)

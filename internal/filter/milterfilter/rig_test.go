@@ -35,7 +35,7 @@ func newRigDialing(t *testing.T, dial dialer, on map[filter.Class]filter.Action,
 	t.Helper()
 	o := filter.Options{
 		Chains: map[string]filter.Chain{}, Filters: map[string]filter.Definition{}, SweepInterval: 20 * time.Millisecond,
-		Queue: queuetest.NewModel(queuetest.ModelOptions{}),
+		Queue: queuetest.NewModel(queuetest.ModelOptions{MaxClaims: 1000}),
 		Route: func(string) (string, string, error) { return "smtp", "example.net", nil },
 	}
 	var names []string
@@ -47,7 +47,7 @@ func newRigDialing(t *testing.T, dial dialer, on map[filter.Class]filter.Action,
 		}
 		name := "m" + string(rune('1'+i))
 		names = append(names, name)
-		o.Filters[name] = filter.Definition{Kind: "milter", Scanner: f, Failure: on, RetryDelay: 50 * time.Millisecond, Timeout: time.Minute}
+		o.Filters[name] = filter.Definition{Kind: "milter", Scanner: f, Failure: on, MaxClaims: 1000, Breaker: filter.BreakerSettings{Open: 50 * time.Millisecond, MaxOpen: 200 * time.Millisecond}, RetryDelay: 20 * time.Millisecond, Timeout: time.Minute}
 	}
 	o.Chains["c"] = filter.Chain{Filters: names}
 	e, err := filter.New(o)

@@ -35,6 +35,7 @@ type Server struct {
 	mu    sync.Mutex
 	seen  []Packet
 	conns map[net.Conn]bool
+	ended *sync.Cond // a connection has
 	n     int
 }
 
@@ -50,6 +51,7 @@ func Start(t testing.TB, network string) *Server {
 		t.Fatal(err)
 	}
 	s := &Server{Network: network, Address: ln.Addr().String(), Version: 6, ln: ln, conns: map[net.Conn]bool{}}
+	s.ended = sync.NewCond(&s.mu)
 	s.wg.Go(s.accept)
 	t.Cleanup(s.Close)
 	return s
@@ -91,6 +93,15 @@ func (s *Server) Commands() string {
 	return string(b)
 }
 
+// Quiet waits until every connection that was taken has ended.
+func (s *Server) Quiet() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.conns) > 0 {
+		s.ended.Wait()
+	}
+}
+
 // Connections is how many there were.
 func (s *Server) Connections() int {
 	s.mu.Lock()
@@ -113,6 +124,7 @@ func (s *Server) accept() {
 			c.Close()
 			s.mu.Lock()
 			delete(s.conns, c)
+			s.ended.Broadcast()
 			s.mu.Unlock()
 		})
 	}
