@@ -152,7 +152,7 @@ type FilterState struct {
 	Breaker string   `json:"breaker,omitempty,omitzero"`
 	Chains  []string `json:"chains,omitempty,omitzero"`
 
-	// Failures By class since the start.
+	// Failures By class, since the start or the last reload of the filters.
 	Failures map[string]int64 `json:"failures,omitempty,omitzero"`
 	InFlight int              `json:"in_flight,omitempty,omitzero"`
 
@@ -171,7 +171,7 @@ type FilterState struct {
 	// Timing after, inline, inline-then-park
 	Timing string `json:"timing,omitempty,omitzero"`
 
-	// Verdicts By disposition since the start.
+	// Verdicts By disposition, since the start or the last reload of the filters.
 	Verdicts map[string]int64 `json:"verdicts,omitempty,omitzero"`
 
 	// Waiting Messages whose turn it is with this filter, leased ones among them.

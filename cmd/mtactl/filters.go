@@ -33,14 +33,14 @@ func (t *tool) filters(l *api.FilterList) error {
 		return t.json(l)
 	}
 	now := time.Now()
-	tab := t.table("NAME", "KIND", "CHAINS", "WAITING", "LEASED", "OLDEST", "BREAKER", "VERDICTS", "FAILURES", "LAST ERROR")
+	tab := t.table("NAME", "KIND", "CHAINS", "WAITING", "LEASED", "OLDEST", "LAST CLAIM", "BREAKER", "VERDICTS", "FAILURES", "LAST ERROR")
 	for _, f := range l.Filters {
 		last := ""
 		if f.LastError != "" {
 			last = ago(f.LastErrorAt, now) + " ago: " + f.LastError
 		}
 		tab.row(f.Name, f.Kind, strings.Join(f.Chains, ","), number(f.Waiting), number(f.Leased), ago(f.Oldest, now),
-			f.Breaker, tally(f.Verdicts), tally(f.Failures), last)
+			ago(f.LastClaimAt, now), f.Breaker, tally(f.Verdicts), tally(f.Failures), last)
 	}
 	return tab.flush()
 }
