@@ -136,9 +136,12 @@ func defaultRoute(path string) (string, string, error) {
 	return "smtp", p.Domain, nil
 }
 
-// refusal is the reply of a route "error": its text may begin with an enhanced
-// status code, whose class decides; "5.1.1" otherwise.
+// refusal is the reply of a route "error": its text may be a whole negative reply
+// or begin with an enhanced status code, whose class decides; "5.1.1" otherwise.
 func refusal(text string) smtp.Reply {
+	if r, ok := smtp.Parse(text); ok && (r.Transient() || r.Permanent()) {
+		return r
+	}
 	enhanced, rest := smtp.CutEnhanced(text)
 	r := smtp.Reply{Code: 550, Enhanced: enhanced, Text: rest}
 	switch {

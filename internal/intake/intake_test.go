@@ -157,7 +157,7 @@ func TestRoutesAreResolvedAndTheirRefusalIsTheReply(t *testing.T) {
 func TestRouteErrorBecomesAReplyBeforeTheContentAndAnItemAfter(t *testing.T) {
 	q := queuetest.NewModel()
 	for next, want := range map[string]string{
-		"5.1.6 moved": "550 5.1.6 moved", "4.2.1 later": "450 4.2.1 later", "no such user": "550 5.1.1 no such user", "": "550 5.1.1 recipient refused", "2.0.0 ok": "550 5.1.1 2.0.0 ok",
+		"5.1.6 moved": "550 5.1.6 moved", "551 5.1.6 moved": "551 5.1.6 moved", "250 ok": "550 5.1.1 250 ok", "4.2.1 later": "450 4.2.1 later", "no such user": "550 5.1.1 no such user", "": "550 5.1.1 recipient refused", "2.0.0 ok": "550 5.1.1 2.0.0 ok",
 	} {
 		in := New(Options{Queue: q, Route: func(string) (string, string, error) { return "error", next, nil }})
 		if _, _, err := in.Route("b@example.org"); ReplyOf(err).String() != want {
