@@ -191,17 +191,19 @@ func TestContentFilterThatSplits(t *testing.T) {
 }
 
 func TestContentFilterThatGivesBackForAllInPiecesCommitsWithTheLast(t *testing.T) {
-	next := newSink(t)
+	next, played := newSink(t), make(chan struct{})
 	p := newProxy(t, true, func(h *handed) string {
 		isBack(t, h.back("X-For: b\r\n"+h.data, "<b@example.net>"), "250 2.0.0 kept")
 		isBack(t, h.back("X-For: c\r\n"+h.data, "<c@example.net>"), "250 2.0.0 taken as")
 		isBack(t, h.back(h.data, "<x@example.net>"), "554 5.7.1")
+		close(played)
 		return "451 4.0.0 what was said before counts"
 	})
 	a := startProxied(t, p, next.addr, "after", "")
 	_, id := dial(t, a.Addr("smtp").String()).sendTo(250, message, "b@example.net", "c@example.net")
 	next.wait(t)
 	next.wait(t)
+	<-played
 	if o := outcomes(t, a.Queue(), id); fmt.Sprint(o) != "[b@example.net relayed done c@example.net relayed done]" {
 		t.Errorf("%v", o)
 	}
