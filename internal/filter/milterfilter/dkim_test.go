@@ -40,7 +40,7 @@ func startOpendkim(t *testing.T, config string) string {
 		config += "UserID opendkim\n"
 		scannertest.Own(t, dir, "opendkim")
 	}
-	scannertest.Start(t, addr, "opendkim", "-x", scannertest.Write(t, dir, "opendkim.conf", config), "-f", "-p", libmilter(addr))
+	run(t, addr, "opendkim", "-x", scannertest.Write(t, dir, "opendkim.conf", config), "-f", "-p", libmilter(addr))
 	return "tcp:" + addr
 }
 
@@ -95,7 +95,7 @@ func TestOpendmarcAddsItsResults(t *testing.T) {
 		text += "UserID opendmarc\n"
 		scannertest.Own(t, dir, "opendmarc")
 	}
-	scannertest.Start(t, addr, "opendmarc", "-c", scannertest.Write(t, dir, "opendmarc.conf", text), "-f", "-p", libmilter(addr))
+	run(t, addr, "opendmarc", "-c", scannertest.Write(t, dir, "opendmarc.conf", text), "-f", "-p", libmilter(addr))
 	r := newRig(t, nil, "tcp:"+addr)
 	it := ham(t, r, "Authentication-Results", "DMARC-Filter")
 	if it.State != queue.Incoming {

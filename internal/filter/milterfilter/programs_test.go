@@ -37,9 +37,9 @@ func startMimedefang(t *testing.T) string {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(spool, "mx.sock")
-	scannertest.Start(t, socket, "mimedefang-multiplexor", "-U", "defang", "-D", "-m", "1", "-x", "2", "-z", spool,
+	run(t, socket, "mimedefang-multiplexor", "-U", "defang", "-D", "-m", "1", "-x", "2", "-z", spool,
 		"-f", "/usr/bin/mimedefang.pl", "-F", script, "-s", socket)
-	scannertest.Start(t, addr, "mimedefang", "-U", "defang", "-D", "-y", "-z", spool, "-m", socket, "-p", libmilter(addr))
+	run(t, addr, "mimedefang", "-U", "defang", "-D", "-y", "-z", spool, "-m", socket, "-p", libmilter(addr))
 	return "tcp:" + addr
 }
 
@@ -122,7 +122,7 @@ func TestPythonMilterUsesEveryModification(t *testing.T) {
 	}
 	dir := scannertest.Dir(t)
 	addr := filepath.Join(dir, "sock")
-	scannertest.Start(t, addr, python, scannertest.Write(t, dir, "m.py", pythonMilter), "unix:"+addr)
+	run(t, addr, python, scannertest.Write(t, dir, "m.py", pythonMilter), "unix:"+addr)
 	r := newRig(t, nil, "unix:"+addr)
 	long := scannertest.Ham() + strings.Repeat(strings.Repeat("z", 98)+"\r\n", 3000)
 	items := r.judge(envelope("rcpt@example.net", "two@example.net", "no@example.net"), long)

@@ -19,6 +19,15 @@ func libmilter(addr string) string {
 	return "inet:" + port + "@" + host
 }
 
+// run starts a milter that is killed in the end: libmilter takes seconds to go by
+// itself.
+func run(t *testing.T, ready string, command ...string) *scannertest.Process {
+	t.Helper()
+	p := scannertest.Start(t, ready, command...)
+	t.Cleanup(p.Kill)
+	return p
+}
+
 // startClamavMilter needs a clamd.
 func startClamavMilter(t *testing.T, onInfected string) (*scannertest.Process, string) {
 	t.Helper()
@@ -30,7 +39,7 @@ func startClamavMilter(t *testing.T, onInfected string) (*scannertest.Process, s
 		text += "User clamav\n"
 	}
 	conf := scannertest.Write(t, dir, "clamav-milter.conf", text)
-	return scannertest.Start(t, addr, "clamav-milter", "-c", conf), "tcp:" + addr
+	return run(t, addr, "clamav-milter", "-c", conf), "tcp:" + addr
 }
 
 func startSpamassMilter(t *testing.T) (*scannertest.Process, string) {
@@ -39,7 +48,7 @@ func startSpamassMilter(t *testing.T) (*scannertest.Process, string) {
 	spamd := scannertest.StartSpamd(t)
 	host, port, _ := net.SplitHostPort(spamd.Addr)
 	addr := scannertest.FreeAddr(t)
-	return scannertest.Start(t, addr, "spamass-milter", "-p", libmilter(addr), "-u", "nobody", "-r", "15", "--", "-d", host, "-p", port), "tcp:" + addr
+	return run(t, addr, "spamass-milter", "-p", libmilter(addr), "-u", "nobody", "-r", "15", "--", "-d", host, "-p", port), "tcp:" + addr
 }
 
 // ham checks that a message passes, and that nothing changed but the fields a

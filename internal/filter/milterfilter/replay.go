@@ -132,7 +132,7 @@ func (r *replay) header(fields []filter.Field) (milter.Answer, error) {
 }
 
 func (r *replay) body(body io.Reader) (milter.Answer, error) {
-	buf := make([]byte, milter.MaxData)
+	buf := make([]byte, min(milter.MaxData, r.m.Item.Size()+1)) // one more: the end is seen with the last piece
 	for r.s.WantsBody() {
 		n, err := io.ReadFull(body, buf)
 		if n > 0 {

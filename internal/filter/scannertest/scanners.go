@@ -19,6 +19,12 @@ type Clamd struct {
 // StartClamd starts one. Streams are bounded at 25 MB.
 func StartClamd(t testing.TB) *Clamd {
 	t.Helper()
+	return StartClamdAs(t, "clamav")
+}
+
+// StartClamdAs starts one that runs as another user, whose files it can read.
+func StartClamdAs(t testing.TB, name string) *Clamd {
+	t.Helper()
 	Need(t, "clamd")
 	dir := Dir(t)
 	c := &Clamd{Socket: filepath.Join(dir, "run", "clamd.sock"), Addr: FreeAddr(t)}
@@ -29,11 +35,11 @@ func StartClamd(t testing.TB) *Clamd {
 	text := fmt.Sprintf("LocalSocket %s\nLocalSocketMode 666\nFixStaleSocket true\nTCPSocket %s\nTCPAddr 127.0.0.1\n"+
 		"DatabaseDirectory %s/db\nStreamMaxLength 25M\nMaxThreads 4\nSelfCheck 0\n", c.Socket, port, dir)
 	if Root() {
-		text += "User clamav\n"
+		text += "User " + name + "\n"
 	}
 	Write(t, dir, "run/.keep", "")
 	conf := Write(t, dir, "clamd.conf", text)
-	Own(t, dir, "clamav")
+	Own(t, dir, name)
 	c.Process = Start(t, c.Socket, "clamd", "--foreground", "-c", conf)
 	return c
 }
