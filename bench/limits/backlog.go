@@ -100,10 +100,11 @@ func acceptRate(dir, bin string, look func(*daemon) error) (float64, error) {
 
 // load puts n small messages into deferred, due in an hour, for 1000 domains.
 func load(spool string, n int) error {
+	// The queue is a directory of the spool.
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return err
 	}
-	log, err := locallog.Open(spool, locallog.Options{})
+	log, err := locallog.Open(filepath.Join(spool, "queue"), locallog.Options{})
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func (e *Engine) Bulk(ctx context.Context, f queue.Filter, a queue.Action) (queu
 		return "", err
 	}
 	id := j.Status.ID // the job is the goroutine's from here on
-	go e.runJob(j, l)
+	e.work.Go(func() { e.runJob(j, l) })
 	return id, nil
 }
 
@@ -143,7 +143,7 @@ func (e *Engine) loadJobs() error {
 		if e.jobs.all[j.Status.ID] == nil {
 			e.jobs.all[j.Status.ID] = j
 			if first && j.Status.Finished.IsZero() {
-				go e.runJob(j, nil)
+				e.work.Go(func() { e.runJob(j, nil) })
 			}
 		}
 	}

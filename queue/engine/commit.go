@@ -14,7 +14,7 @@ type request struct {
 	// mu held; when it fails nothing was changed.
 	run  func(o *op) error
 	done chan error
-	// accept marks a Commit: one that others are likely to follow.
+	// accept marks a Commit or a verdict: one that others are likely to follow.
 	accept bool
 	err    error
 }

@@ -12,7 +12,7 @@ import (
 // counted, and is in nobody's way. raw is what was read.
 func (e *Engine) damaged(k key, raw []byte) {
 	raw = bytes.Clone(raw)
-	go func() {
+	e.work.Go(func() {
 		err := e.do(e.ctx, false, func(o *op) error {
 			now, err := e.log.Get(itemKey(nil, kRecord, k), nil)
 			if err != nil || !bytes.Equal(now, raw) {
@@ -28,7 +28,7 @@ func (e *Engine) damaged(k key, raw []byte) {
 		if err != nil && !errors.Is(err, queue.ErrUnavailable) {
 			e.slog.Error("damaged record not set aside", "id", k.id(), "error", err)
 		}
-	}()
+	})
 }
 
 // forget takes a damaged record out of the counts and the index as far as it can
@@ -48,7 +48,7 @@ func (e *Engine) forget(o *op, k key, raw []byte) {
 
 // reportCorrupt holds an item whose content is damaged.
 func (e *Engine) reportCorrupt(k key) {
-	go func() {
+	e.work.Go(func() {
 		err := e.do(e.ctx, false, func(o *op) error {
 			old, err := o.load(k)
 			if err != nil || old.Hold != nil {
@@ -69,7 +69,7 @@ func (e *Engine) reportCorrupt(k key) {
 		if err != nil {
 			e.slog.Error("damaged content", "id", k.id(), "error", err)
 		}
-	}()
+	})
 }
 
 // recount makes the totals anew from the records. It is slow, and needed only

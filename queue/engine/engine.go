@@ -50,7 +50,7 @@ type Engine struct {
 	kick    chan struct{} // something earlier than the housekeeper waits for
 	ctx     context.Context
 	cancel  context.CancelFunc
-	work    sync.WaitGroup
+	work    crew
 	loops   sync.WaitGroup
 	filling atomic.Int64 // writers with content that have not asked for Commit
 	unsafe  []string

@@ -31,7 +31,7 @@ func (e *Engine) sweepOld(now time.Time) time.Duration {
 	defer e.mu.Unlock()
 	if e.due.until <= now.UnixNano() && !e.sweep.untils {
 		e.sweep.untils = true
-		go e.releaseHolds()
+		e.work.Go(e.releaseHolds)
 	}
 	if now.Before(e.sweep.next) || e.sweep.busy {
 		return sweepEvery
@@ -42,7 +42,7 @@ func (e *Engine) sweepOld(now time.Time) time.Duration {
 	for len(e.nonces.answers) > 0 && len(e.nonces.ring) == 0 {
 		e.nonces.init()
 	}
-	go e.sweepAll(now)
+	e.work.Go(func() { e.sweepAll(now) })
 	return sweepEvery
 }
 

@@ -68,7 +68,12 @@ func (l *Log) openGeneration() (g *generation, err error) {
 	}
 	g.cache = pebble.NewCache(l.o.CacheSize)
 	defer g.cache.Unref()
-	if g.db, err = pebble.Open(db, g.options()); err == nil {
+	opened, err := pebble.Open(db, g.options())
+	// abandon may look already: pebble can fail the store while it opens it.
+	g.mu.Lock()
+	g.db = opened
+	g.mu.Unlock()
+	if err == nil {
 		failed := g.fail
 		fs.failed.Store(&failed)
 	}
@@ -119,8 +124,11 @@ func (g *generation) fail(err error) {
 func (g *generation) abandon() {
 	defer func() { _ = recover() }()
 	g.last()
-	if g.db != nil {
-		_ = g.db.Close()
+	g.mu.Lock()
+	db := g.db
+	g.mu.Unlock()
+	if db != nil {
+		_ = db.Close()
 	}
 }
 
