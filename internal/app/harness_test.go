@@ -67,6 +67,16 @@ func start(t *testing.T, cfg *config.Config) (*app.App, *logs) {
 	return a, l
 }
 
+// startFile is start for a configuration file.
+func startFile(t *testing.T, file string) (*app.App, *logs) {
+	t.Helper()
+	cfg, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(t, cfg)
+}
+
 // client speaks SMTP line by line.
 type client struct {
 	t *testing.T

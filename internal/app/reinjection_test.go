@@ -212,13 +212,18 @@ func TestContentFilterThatGivesBackForAllInPiecesCommitsWithTheLast(t *testing.T
 func TestRewrittenRecipientTakesThePlaceOfItsOriginal(t *testing.T) {
 	next := newSink(t)
 	p := newProxy(t, true, func(h *handed) string {
-		isBack(t, h.back(h.data, "<b+spam@example.net> ORCPT=rfc822;b@example.net", "<c@example.net>"), "250 2.0.0 taken as")
+		isBack(t, h.back(h.data, "<b+spam@example.net> NOTIFY=NEVER ORCPT=rfc822;b@example.net", "<c@example.net>"), "250 2.0.0 taken as")
 		return "250 ok"
 	})
 	a := startProxied(t, p, next.addr, "inline", "")
 	_, id := dial(t, a.Addr("smtp").String()).sendTo(250, message, "b@example.net", "c@example.net")
 	if o := outcomes(t, a.Queue(), id); fmt.Sprint(o) != "[b+spam@example.net relayed done b@example.net removed done c@example.net relayed done]" {
 		t.Errorf("%v", o)
+	}
+	for _, r := range finished(t, a.Queue(), queue.ID(id)).Envelope.Recipients {
+		if r.Path == "b+spam@example.net" && (r.Notify != queue.NotifyNever || r.ORCPT != "rfc822;b@example.net") {
+			t.Errorf("%+v lost its parameters", r)
+		}
 	}
 }
 

@@ -123,12 +123,12 @@ func (p *pairing) take(x *Returned) smtp.Reply {
 // left. Who is not among them is added.
 func (p *pairing) match(env queue.Envelope) (kept, bool) {
 	var k kept
-	var added []string
+	var added []queue.Recipient
 	taken := map[int]bool{}
 	for _, r := range env.Recipients {
 		found := p.find(func(o *queue.Recipient) bool { return key(o.Path) == key(r.Path) })
 		if len(found) == 0 && !p.served.paths[key(r.Path)] {
-			added = append(added, r.Path)
+			added = append(added, r)
 			found = p.find(func(o *queue.Recipient) bool { return original(o, r.ORCPT) })
 			k.drop(p, found)
 		}
@@ -143,8 +143,8 @@ func (p *pairing) match(env queue.Envelope) (kept, bool) {
 		k.rcpts = p.find(func(*queue.Recipient) bool { return true })
 		k.drop(p, k.rcpts)
 	}
-	for _, path := range added {
-		k.edits = append(k.edits, filterproto.Edit{Op: filterproto.RecipientAdd, Value: path})
+	for _, r := range added {
+		k.edits = append(k.edits, filterproto.Edit{Op: filterproto.RecipientAdd, Value: r.Path, Params: paramsOf(r)})
 	}
 	if env.ReversePath != p.m.Item.Envelope.ReversePath {
 		k.edits = append(k.edits, filterproto.Edit{Op: filterproto.ReversePathSet, Value: env.ReversePath})
@@ -154,6 +154,30 @@ func (p *pairing) match(env queue.Envelope) (kept, bool) {
 
 func (p *pairing) gone(i int) filterproto.Edit {
 	return filterproto.Edit{Op: filterproto.RecipientDelete, Value: p.m.Item.Envelope.Recipients[i].Path}
+}
+
+// paramsOf are the parameters of RCPT that a recipient came with.
+func paramsOf(r queue.Recipient) string {
+	var list []string
+	for _, m := range []struct {
+		bit  queue.Notify
+		name string
+	}{{queue.NotifyNever, "NEVER"}, {queue.NotifySuccess, "SUCCESS"}, {queue.NotifyFailure, "FAILURE"}, {queue.NotifyDelay, "DELAY"}} {
+		if r.Notify&m.bit != 0 {
+			list = append(list, m.name)
+		}
+	}
+	params := ""
+	if len(list) > 0 {
+		params = "NOTIFY=" + strings.Join(list, ",")
+	}
+	if kind, addr, ok := strings.Cut(r.ORCPT, ";"); ok && strings.EqualFold(kind, "rfc822") {
+		params = strings.TrimLeft(params+" ORCPT="+kind+";"+smtp.Xtext(addr), " ")
+	}
+	if len(params) > filterproto.MaxParams {
+		return ""
+	}
+	return params
 }
 
 // drop adds the edits that take recipients off.
