@@ -39,20 +39,16 @@ type Answer struct {
 // Through says that the dialogue goes on.
 func (a Answer) Through() bool { return a.Action == Continue || a.Action == Skip }
 
-// parseAnswer reads an answer; again is true when another one follows.
-func parseAnswer(op string, command byte, data []byte) (a Answer, again bool, err error) {
+func parseAnswer(op string, command byte, data []byte) (Answer, error) {
 	switch command {
-	case ansProgress:
-		return a, true, nil
 	case ansReply:
-		a, err = parseReply(op, data)
-		return a, false, err
+		return parseReply(op, data)
 	case ansConnFail:
-		return Answer{Action: Tempfail}, false, nil
+		return Answer{Action: Tempfail}, nil
 	case byte(Continue), byte(Accept), byte(Reject), byte(Tempfail), byte(Discard), byte(Skip), byte(Shutdown):
-		return Answer{Action: Action(command)}, false, nil
+		return Answer{Action: Action(command)}, nil
 	}
-	return a, false, protocolError(op, fmt.Sprintf("answer %q", command))
+	return Answer{}, protocolError(op, fmt.Sprintf("answer %q", command))
 }
 
 // maxReply bounds the text of a filter's reply, in octets.

@@ -101,7 +101,7 @@ func parseMacroLists(data []byte) (map[Stage][]string, error) {
 		}
 		stage := binary.BigEndian.Uint32(data)
 		text, rest, ok := strings.Cut(string(data[4:]), "\x00")
-		if !ok || len(text) > maxMacroList || stage >= uint32(stages) {
+		if _, twice := lists[Stage(stage)]; twice || !ok || len(text) > maxMacroList || stage >= uint32(stages) {
 			return nil, protocolError("negotiate", "bad macro list")
 		}
 		if lists == nil {

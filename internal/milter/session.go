@@ -100,11 +100,9 @@ func (s *Session) End(modify func(Modification) error) (Answer, error) {
 			}
 			continue
 		}
-		a, again, err := parseAnswer("end", command, data)
-		if err != nil || !again {
-			s.begun = err != nil
-			return a, err
-		}
+		a, err := parseAnswer("end", command, data)
+		s.begun = err != nil
+		return a, err
 	}
 }
 
@@ -161,13 +159,22 @@ func (s *Session) flush(op string, limit time.Duration) error {
 	return nil
 }
 
-// read waits for a packet. Its data is good until the next read.
+// maxProgress bounds the signs of progress before one answer: a filter gives one
+// in a second or so, and one that does nothing else must not keep us busy.
+const maxProgress = 10_000
+
+// read waits for a packet that says something. Its data is good until the next
+// read.
 func (s *Session) read(limit time.Duration) (command byte, data []byte, err error) {
-	if err := s.deadline(limit); err != nil {
-		return 0, nil, err
+	for range maxProgress {
+		if err := s.deadline(limit); err != nil {
+			return 0, nil, err
+		}
+		if command, data, s.in, err = readPacket(s.r, s.in); err != nil || command != ansProgress {
+			return command, data, err
+		}
 	}
-	command, data, s.in, err = readPacket(s.r, s.in)
-	return command, data, err
+	return 0, nil, protocolError("answer", "progress without end")
 }
 
 func (s *Session) deadline(limit time.Duration) error {

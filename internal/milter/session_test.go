@@ -126,6 +126,7 @@ func TestNegotiationBeyondTheOfferIsRefused(t *testing.T) {
 		"short": "\x00\x00", "version 1": miltertest.Uint32(1, 0, 0), "version 7": miltertest.Uint32(7, 0, 0),
 		"action": miltertest.Uint32(6, 1<<9, 0), "step": miltertest.Uint32(6, 0, 1<<30),
 		"list without NUL": miltertest.Uint32(6, 0, 0, 1) + "i", "list of no stage": miltertest.Uint32(6, 0, 0, 7) + "i\x00", "list cut": miltertest.Uint32(6, 0, 0) + "\x00",
+		"list twice": miltertest.Uint32(6, 0, 0, 1) + "i\x00" + miltertest.Uint32(1) + "j\x00",
 	} {
 		s := miltertest.Start(t, "tcp")
 		s.Answer = func(p miltertest.Packet) []miltertest.Packet {
@@ -233,6 +234,19 @@ func TestAnswerThatNobodyAskedForIsAnError(t *testing.T) {
 	s.Answer = func(p miltertest.Packet) []miltertest.Packet {
 		if p.Command == 'M' {
 			return []miltertest.Packet{{Raw: "\x00\x00\x00\x01c\x00\x00\x00\x01c"}}
+		}
+		return nil
+	}
+	if _, err := message(open(t, s), nil); kindOf(err) != "protocol" {
+		t.Error(err)
+	}
+}
+
+func TestProgressWithoutEndIsAnError(t *testing.T) {
+	s := miltertest.Start(t, "unix")
+	s.Answer = func(p miltertest.Packet) []miltertest.Packet {
+		if p.Command == 'M' {
+			return []miltertest.Packet{{Raw: strings.Repeat("\x00\x00\x00\x01p", maxProgress+1)}}
 		}
 		return nil
 	}

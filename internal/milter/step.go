@@ -117,15 +117,11 @@ func (s *Session) step(op string, command byte, stage Stage, data []byte, unwant
 	if err := s.flush(op, s.o.Command); err != nil {
 		return Answer{}, err
 	}
-	for {
-		command, data, err := s.read(s.o.Command)
-		if err != nil {
-			return Answer{}, failure(op, s.lost(), err)
-		}
-		if a, again, err := parseAnswer(op, command, data); err != nil || !again {
-			return a, err
-		}
+	command, data, err := s.read(s.o.Command)
+	if err != nil {
+		return Answer{}, failure(op, s.lost(), err)
 	}
+	return parseAnswer(op, command, data)
 }
 
 // lost is what a filter is that hangs up now.

@@ -175,6 +175,8 @@ func TestMilterThatIsLostCommitsNothingAndIsAskedAgain(t *testing.T) {
 		"a reply of two minds":       mod('y', "550-5.1.1 a\r\n450 4.1.1 b"),
 		"a field name that is none":  {Raw: string(wire(mod('h', "X Y:", "1"))) + "\x00\x00\x00\x01c"},
 		"edits without end":          {Raw: strings.Repeat(string(wire(mod('h', "X-A", "1"))), 600)},
+		"pieces of nothing":          {Raw: strings.Repeat("\x00\x00\x00\x01b", maxModifications+1)},
+		"removals of nobody":         {Raw: strings.Repeat(string(wire(mod('-', ""))), maxModifications+1)},
 		"an answer before it is due": {Command: 'O', Data: "x"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,6 +22,7 @@ type collector struct {
 	list       []filterproto.Edit
 	quarantine *filterproto.Quarantine
 
+	count  int // of modifications so far
 	octets int // of header values so far
 	trace  int // fields of our own trace, which milters count
 	above  int // fields put above them
@@ -29,8 +30,12 @@ type collector struct {
 	body   newBody
 }
 
-// maxOctets bounds what all edits but the body hold.
-const maxOctets = 8 << 20
+// Bounds of what a milter may ask for. Pieces of a body count: libmilter's have 64
+// KiB.
+const (
+	maxOctets        = 8 << 20 // of all edits but the body
+	maxModifications = 100_000
+)
 
 func newCollector(m filter.Message, exact bool) *collector {
 	c := &collector{m: m, exact: exact}
@@ -46,7 +51,7 @@ func newCollector(m filter.Message, exact bool) *collector {
 // add takes one modification.
 func (c *collector) add(ctx context.Context, m milter.Modification) error {
 	c.octets += len(m.Name) + len(m.Value) + len(m.Path) + len(m.Args)
-	if c.octets > maxOctets || len(c.list) >= filterproto.MaxEdits {
+	if c.count++; c.count > maxModifications || c.octets > maxOctets || len(c.list) >= filterproto.MaxEdits {
 		return protocol("more modifications than can be taken")
 	}
 	switch m.Kind {
