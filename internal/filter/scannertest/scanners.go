@@ -81,8 +81,9 @@ var disabled = [...]string{"rbl", "surbl", "fuzzy_check", "spf", "dkim", "dmarc"
 	"hfilter", "mid", "maillist", "multimap", "whitelist"}
 
 // StartRspamd starts one. clamd, if it is not "", is the unix socket of a clamd
-// whose finds are rejected.
-func StartRspamd(t testing.TB, clamd string) *Rspamd {
+// whose finds are rejected. files are further ones below its directory: path and
+// text.
+func StartRspamd(t testing.TB, clamd string, files ...[2]string) *Rspamd {
 	t.Helper()
 	Need(t, "rspamd")
 	dir := Dir(t)
@@ -99,6 +100,9 @@ func StartRspamd(t testing.TB, clamd string) *Rspamd {
 	}
 	if clamd != "" {
 		local("antivirus.conf", fmt.Sprintf(`clamav { type = "clamav"; symbol = "CLAM_VIRUS"; scan_mime_parts = false; action = "reject"; servers = %q; }`, clamd))
+	}
+	for _, f := range files {
+		Write(t, dir, f[0], f[1])
 	}
 	for _, d := range []string{"override.d", "db", "run", "log"} {
 		Write(t, dir, d+"/.keep", "")
