@@ -33,7 +33,7 @@ var layers = []struct {
 	{"mtad/internal/dsn", []string{"mtad/queue", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
 	{"mtad/internal/intake", []string{"mtad/queue", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
 	{"mtad/internal/filter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
-	{"mtad/internal/filter/scannertest", nil, "starts programs for tests"},
+	{"mtad/internal/filter/scannertest", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/filter", "mtad/queue/queuetest"}, "starts programs for tests of kinds"},
 	{"mtad/internal/filter/milterfilter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp", "mtad/internal/filter", "mtad/internal/milter"}, "a kind of filter: siblings do not know each other"},
 	{"mtad/internal/filter/execfilter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/filter"}, "a kind of filter: siblings do not know each other"},
 	{"mtad/internal/filter/smtpfilter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp", "mtad/internal/filter", "mtad/internal/smtpclient"}, "a kind of filter: siblings do not know each other"},
