@@ -79,7 +79,8 @@ func (r *Replacement) begin() error {
 	head := r.head
 	r.head = nil
 	if t := r.m.Item.Trace; len(t) > 0 {
-		if i := bytes.Index(head, t); i == 0 || i > 0 && head[i-1] == '\n' {
+		end, _ := headerEnd(head, true)
+		if i := bytes.Index(head[:end], t); i == 0 || i > 0 && head[i-1] == '\n' {
 			head = append(head[:i:i], head[i+len(t):]...)
 		}
 	}
