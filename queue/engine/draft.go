@@ -155,8 +155,11 @@ func (d *draft) move(m queue.Move) error {
 	d.r.NextAt = clean(m.NextAt)
 	d.ended, d.moved = true, true
 	text := m.To.String()
-	if m.Stage != "" {
+	switch {
+	case m.Stage != "":
 		text += " " + m.Stage
+	case m.To == queue.Deferred && !m.NextAt.IsZero():
+		text = "until " + m.NextAt.UTC().Format(time.RFC3339)
 	}
 	d.note(kind, text)
 	return nil

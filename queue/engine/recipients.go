@@ -61,7 +61,7 @@ func (d *draft) addRecipients(rs []queue.Recipient) error {
 
 func (d *draft) updateRecipients(us []queue.RecipientUpdate) error {
 	d.ownRecipients()
-	for _, u := range us {
+	for n, u := range us {
 		if u.Index < 0 || u.Index >= len(d.r.Envelope.Recipients) {
 			return fmt.Errorf("%w: no recipient %d", queue.ErrInvalid, u.Index)
 		}
@@ -74,12 +74,25 @@ func (d *draft) updateRecipients(us []queue.RecipientUpdate) error {
 		if len(u.Transport) > maxAttr || len(u.NextHop) > maxAttr {
 			return tooLarge("route", maxAttr)
 		}
-		d.updateRecipient(&d.r.Envelope.Recipients[u.Index], &u)
+		d.updateRecipient(&d.r.Envelope.Recipients[u.Index], &u, n < maxTold)
 	}
 	return nil
 }
 
-func (d *draft) updateRecipient(p *queue.Recipient, u *queue.RecipientUpdate) {
+// maxTold bounds the recipients of one change that the trail speaks of: with
+// thousands it would hold nothing else. Each has its own event.
+const maxTold = 5
+
+// told is an event of one recipient, and with trail a step.
+func (d *draft) told(kind queue.EventKind, path, reply string, trail bool) {
+	d.t.o.event(kind, d.r, path, reply)
+	if trail {
+		text := path + ": " + reply
+		addStep(d.r, queue.Step{At: d.now(), Kind: kind, Text: text[:min(len(text), queue.MaxText)]})
+	}
+}
+
+func (d *draft) updateRecipient(p *queue.Recipient, u *queue.RecipientUpdate, trail bool) {
 	was := p.Status
 	p.Status = u.Status
 	if u.Attempted {
@@ -102,11 +115,11 @@ func (d *draft) updateRecipient(p *queue.Recipient, u *queue.RecipientUpdate) {
 	}
 	switch p.Status {
 	case queue.Pending:
-		d.t.o.event(queue.EventDeferred, d.r, p.Path, u.Reply)
+		d.told(queue.EventDeferred, p.Path, u.Reply, trail)
 	case queue.Delivered, queue.Relayed:
-		d.t.o.event(queue.EventDelivered, d.r, p.Path, u.Reply)
+		d.told(queue.EventDelivered, p.Path, u.Reply, trail)
 	case queue.Failed:
-		d.t.o.event(queue.EventFailed, d.r, p.Path, u.Reply)
+		d.told(queue.EventFailed, p.Path, u.Reply, trail)
 	case queue.Removed:
 		d.t.o.event(queue.EventChanged, d.r, p.Path, "recipient removed")
 	}
