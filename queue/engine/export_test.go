@@ -8,7 +8,7 @@ import (
 // Settle does what the clock asks for and returns when it is done: no lease is
 // past its end, nothing due is left behind, no sweep is under way.
 func (e *Engine) Settle() {
-	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); runtime.Gosched() {
+	for limit := time.Now().Add(2 * time.Minute); time.Now().Before(limit); runtime.Gosched() {
 		e.mu.Lock()
 		e.sweep.next = time.Time{}
 		e.mu.Unlock()
