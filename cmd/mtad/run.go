@@ -31,6 +31,7 @@ func runCommand() *cobra.Command {
 					return err
 				}
 			}
+			boundMalloc()
 			return app.Run(cmd.Context(), cfg, app.Options{Version: version(), Log: os.Stderr})
 		},
 	}
