@@ -163,6 +163,9 @@ func (e *Engine) Release(ctx context.Context, filter string, t queue.Token, dela
 	if err := e.q.Release(ctx, t, max(0, delay), lost); err != nil {
 		return err
 	}
+	if l, ok := e.leases.get(t); ok && lost {
+		e.parked(filter, e.filters[filter], l.item, "the scanner gave it back as lost")
+	}
 	e.leases.drop(t)
 	return nil
 }

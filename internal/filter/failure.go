@@ -3,6 +3,7 @@ package filter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -49,6 +50,14 @@ func (e *Engine) count(filter string, class Class, action Action, cause error) {
 		s.failures[string(class)]++
 		s.lastError, s.lastErrorAt = cut(text), e.now()
 	})
+}
+
+// parked counts a lease that was lost, where the rule is that the message waits on.
+// Any other rule is counted when it is carried out.
+func (e *Engine) parked(filter string, def Definition, it queue.Item, how string) {
+	if def.effective(Timeout, it) == Park {
+		e.count(filter, Timeout, Park, fmt.Errorf("%s: %s: %s", Timeout, it.ID, how))
+	}
 }
 
 func (e *Engine) act(ctx context.Context, filter string, def Definition, c queue.Claim, class Class, action Action) error {

@@ -54,20 +54,20 @@ func (l *leases) extend(t queue.Token, until time.Time) {
 	}
 }
 
-// expire forgets the leases that have run out and counts them by filter.
-func (l *leases) expire(now time.Time) map[string]int {
+// expire forgets the leases that have run out, and returns them by filter.
+func (l *leases) expire(now time.Time) map[string][]lease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var n map[string]int
+	var out map[string][]lease
 	for t, v := range l.m {
 		if now.Before(v.until) {
 			continue
 		}
-		if n == nil {
-			n = make(map[string]int)
+		if out == nil {
+			out = make(map[string][]lease)
 		}
-		n[v.filter]++
+		out[v.filter] = append(out[v.filter], v)
 		delete(l.m, t)
 	}
-	return n
+	return out
 }

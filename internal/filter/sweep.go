@@ -34,11 +34,14 @@ func (e *Engine) sweep(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		for _, l := range lost[name] {
+			e.parked(name, def, l.item, "its lease ran out")
+		}
 		if !hasWork(stats, name) {
 			continue
 		}
 		absent := def.Pull() && e.absent(name, def, now)
-		if absent && def.action(Unreachable) != Park || lost[name] > 0 && def.minds() && !e.polled(name) {
+		if absent && def.action(Unreachable) != Park || len(lost[name]) > 0 && def.minds() && !e.polled(name) {
 			e.sweepStage(ctx, name, def, absent)
 		}
 		if stats.Held > 0 && def.actsOnPoison() {
