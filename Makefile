@@ -50,6 +50,10 @@ kill-test: ## kill mtad again and again under load; nothing may be lost (MESSAGE
 bench: ## mtad and Postfix side by side; writes spec/benchmarks.md
 	$(GO) run ./bench
 
+.PHONY: limits
+limits: ## start, memory, listings with 1,000,000 deferred; connections; large messages
+	$(GO) run ./bench/limits -out spec/benchmarks.md
+
 .PHONY: check
 check: lint generated test race fuzz model ## all that CI does
 	MESSAGES=$${MESSAGES:-3000} scripts/kill-test

@@ -12,8 +12,12 @@ import (
 // goal is what the ratio to Postfix has to be, and the aim behind it.
 var goal = map[string][2]float64{"accept": {4, 5}, "relay": {4, 5}, "filter": {6, 8}}
 
-// generatedMark separates what the program writes from what people write.
-const generatedMark = "<!-- below: measured by `make bench` -->\n"
+// The report has a part that people write, then this program's, then that of
+// bench/limits; each begins with its mark.
+const (
+	generatedMark = "<!-- below: measured by `make bench` -->\n"
+	limitsMark    = "<!-- below: measured by `make limits` -->\n"
+)
 
 // report prints the table and puts it into the file, below the mark.
 func (b *bench) report() int {
@@ -27,11 +31,12 @@ func (b *bench) report() int {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
 	}
-	head, _, found := strings.Cut(string(old), generatedMark)
+	rest, limits, _ := strings.Cut(string(old), limitsMark)
+	head, _, found := strings.Cut(rest, generatedMark)
 	if !found {
 		head = "# Benchmarks\n\n"
 	}
-	if err := os.WriteFile(*out, []byte(head+generatedMark+text), 0o644); err != nil {
+	if err := os.WriteFile(*out, []byte(head+generatedMark+text+"\n"+limitsMark+limits), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
 	}
