@@ -90,6 +90,7 @@ func pendingOf(it queue.Item) string {
 const pythonMilter = `import sys, Milter
 class M(Milter.Base):
     def __init__(self): self.id = Milter.uniqueID(); self.bodies = 0
+    def connect(self, name, family, addr): self.peer = '%s %s' % (name, addr[0]); return Milter.CONTINUE
     def hello(self, name): self.helo = name; return Milter.CONTINUE
     def envfrom(self, f, *args): self.args = args; return Milter.CONTINUE
     def envrcpt(self, to, *args):
@@ -102,6 +103,7 @@ class M(Milter.Base):
     def body(self, blk): self.bodies += 1; return Milter.SKIP
     def eom(self):
         self.progress()
+        self.addheader('X-Peer', self.peer)
         self.addheader('X-Py', 'helo=%s bodies=%d from=%s id=%s' % (self.helo, self.bodies, self.getsymval('{mail_addr}'), self.getsymval('i')))
         self.chgheader('Subject', 1, 'changed\n\tand folded')
         self.addrcpt('<par@example.net>', 'NOTIFY=NEVER')
@@ -124,6 +126,15 @@ func TestPythonMilterUsesEveryModification(t *testing.T) {
 	addr := filepath.Join(dir, "sock")
 	run(t, addr, python, scannertest.Write(t, dir, "m.py", pythonMilter), "unix:"+addr)
 	r := newRig(t, nil, "unix:"+addr)
+	six := envelope()
+	six.Client.Address, six.Client.Name = "2001:db8::1", "unknown"
+	local := envelope()
+	local.Client = queue.Client{}
+	for want, env := range map[string]queue.Envelope{"mail.example.org 192.0.2.1": envelope(), "unknown 2001:db8::1": six, "localhost 127.0.0.1": local} {
+		if got := r.content(r.one(env, scannertest.Ham()).ID); !strings.Contains(got, "\r\nX-Peer: "+want+"\r\n") {
+			t.Errorf("got %q, want %s in it", got, want)
+		}
+	}
 	long := scannertest.Ham() + strings.Repeat(strings.Repeat("z", 98)+"\r\n", 3000)
 	items := r.judge(envelope("rcpt@example.net", "two@example.net", "no@example.net"), long)
 	if len(items) != 2 {
