@@ -137,12 +137,6 @@ func (x *trial) content() string {
 	return string(b)
 }
 
-// said is standard error as the verdict's reason has it.
-func (x *trial) said() string {
-	_, text, _ := strings.Cut(x.verdict.Reason, ": ")
-	return text
-}
-
 // fails checks the class of a failure.
 func (x *trial) fails(class filter.Class) {
 	x.t.Helper()

@@ -43,8 +43,12 @@ func (s *served) all(rcpts []queue.Recipient) bool {
 	return true
 }
 
-// key is a path with its domain in lower case.
+// key is a path as it is compared: without quotes that are not needed, its domain
+// in lower case.
 func key(path string) string {
+	if p, err := smtp.ParseMailbox(path); err == nil {
+		path = p.String()
+	}
 	if i := strings.LastIndexByte(path, '@'); i >= 0 {
 		return path[:i] + strings.ToLower(path[i:])
 	}
