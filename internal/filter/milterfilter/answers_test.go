@@ -84,6 +84,34 @@ func TestRefusedRecipientsGetTheirOwnVerdict(t *testing.T) {
 	}
 }
 
+func TestThousandsOfRefusedRecipientsFitIntoOneVerdict(t *testing.T) {
+	s := miltertest.Start(t, "unix")
+	s.Answer = func(p miltertest.Packet) packets {
+		if path, _, _ := strings.Cut(p.Data, "\x00"); strings.HasPrefix(p.Data, "<no") {
+			return packets{mod('y', "550 5.1.1 "+path+" is not here")}
+		}
+		return nil
+	}
+	r := newRig(t, nil, at(s))
+	rcpts := []string{"yes@example.net"}
+	for i := range 3000 {
+		rcpts = append(rcpts, fmt.Sprintf("no%d@example.net", i))
+	}
+	failed := 0
+	for _, it := range r.judge(envelope(rcpts...), plain) {
+		for _, rc := range it.Envelope.Recipients {
+			if rc.Status == queue.Failed && strings.HasPrefix(rc.LastReply, "550 5.1.1 <no") {
+				failed++
+			} else if rc.Path != "yes@example.net" || rc.Status != queue.Pending {
+				t.Errorf("%s: %v %s", rc.Path, rc.Status, rc.LastReply)
+			}
+		}
+	}
+	if failed != 3000 {
+		t.Errorf("%d failed, want 3000", failed)
+	}
+}
+
 func TestMessageIsRefusedWhenEveryRecipientIs(t *testing.T) {
 	s := miltertest.Start(t, "tcp")
 	s.Answer = answering('R', mod('y', "550 5.1.1 not here"))

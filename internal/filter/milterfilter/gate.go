@@ -39,8 +39,9 @@ func NewGate(log *slog.Logger, guards ...Guard) *Gate {
 // Dialogue is the Gate's side of one SMTP session, for one goroutine. Each of its
 // stages returns the reply of the first milter that refuses, nil when none does.
 type Dialogue struct {
-	g     *Gate
-	talks []talk
+	g       *Gate
+	talks   []talk
+	greeted bool // HELO was told
 }
 
 // talk is one milter's part in a dialogue.
@@ -68,6 +69,7 @@ func (g *Gate) Open() *Dialogue { return &Dialogue{g: g} }
 // bounds the whole session.
 func (d *Dialogue) Connect(ctx context.Context, c *queue.Client) *smtp.Reply {
 	d.Close()
+	d.greeted = false
 	d.talks = make([]talk, len(d.g.guards))
 	for i := range d.talks {
 		t := &d.talks[i]
@@ -98,14 +100,20 @@ func greeting(r *smtp.Reply) *smtp.Reply {
 
 // Helo tells of HELO or EHLO.
 func (d *Dialogue) Helo(c *queue.Client) *smtp.Reply {
+	d.greeted = true
 	return d.ask(forSession, func(t *talk) (milter.Answer, error) {
 		t.macros.helo(c)
 		return t.s.Helo(heloOf(c))
 	})
 }
 
-// Mail tells of MAIL.
+// Mail tells of MAIL, and before it of a HELO that XCLIENT brought.
 func (d *Dialogue) Mail(e *queue.Envelope) *smtp.Reply {
+	if !d.greeted {
+		if r := d.Helo(&e.Client); r != nil {
+			return r
+		}
+	}
 	return d.ask(forMessage, func(t *talk) (milter.Answer, error) {
 		t.macros.mail(e, "")
 		return t.s.Mail(wirePath(e.ReversePath), mailArgs(e))

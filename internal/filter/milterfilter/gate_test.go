@@ -151,6 +151,14 @@ func TestUnreachableMilterTempfailsTheConnectionWhereConfigured(t *testing.T) {
 	}
 }
 
+func TestHeloThatCameWithXCLIENTIsToldBeforeMail(t *testing.T) {
+	s := miltertest.Start(t, "tcp")
+	talked(t, NewGate(nil, guardOf(t, s, nil)), connecting(t.Context()), mail, reset, mail)
+	if got := s.Commands(); !strings.HasPrefix(got, "CHMAM") {
+		t.Error(got)
+	}
+}
+
 func TestClientThatTakesAnothersPlaceIsANewConnection(t *testing.T) {
 	s := miltertest.Start(t, "tcp")
 	talked(t, NewGate(nil, guardOf(t, s, nil)), connecting(t.Context()), helo, connecting(t.Context()), helo)

@@ -84,7 +84,7 @@ func (r *replay) recipients(context.Context) (milter.Answer, error) {
 		case err != nil:
 			return a, err
 		case a.Action == milter.Reject || a.Action == milter.Tempfail:
-			r.refused = append(r.refused, filterproto.RecipientVerdict{Recipients: []string{rc.Path}, Verdict: refusal(a)})
+			r.refuse(rc.Path, refusal(a))
 		case a.Through():
 			r.taken++
 		default:

@@ -1,6 +1,7 @@
 package milterfilter
 
 import (
+	"reflect"
 	"strings"
 
 	"mtad/filterproto"
@@ -21,6 +22,23 @@ func (r *replay) verdict(a milter.Answer) filterproto.Verdict {
 	}
 	v.Recipients = r.refused
 	return v
+}
+
+// maxRefusals is how many different refusals are kept apart: a verdict has bounds.
+const maxRefusals = 500
+
+// refuse gives a recipient a verdict of its own, together with others that got the
+// same. Beyond maxRefusals it gets the first one of its kind.
+func (r *replay) refuse(path string, v filterproto.Verdict) {
+	for i := range r.refused {
+		o := &r.refused[i]
+		same := o.Verdict.Reason == v.Reason && reflect.DeepEqual(o.Verdict.Reply, v.Reply)
+		if o.Verdict.Disposition == v.Disposition && (same || len(r.refused) >= maxRefusals) {
+			o.Recipients = append(o.Recipients, path)
+			return
+		}
+	}
+	r.refused = append(r.refused, filterproto.RecipientVerdict{Recipients: []string{path}, Verdict: v})
 }
 
 // nobody is the verdict when every recipient was refused.
