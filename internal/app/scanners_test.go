@@ -2,6 +2,8 @@ package app_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -31,8 +33,9 @@ type trial struct {
 	text   string // part of the reply
 	// ham checks what arrived of an ordinary message, without our own trace.
 	ham func(t *testing.T, got string)
-	// process is the scanner, to be killed.
-	process *scannertest.Process
+	// process is the scanner, to be killed; network and addr are where it listens.
+	process       *scannertest.Process
+	network, addr string
 }
 
 // passes runs the whole course: ham, and what is refused, inline and after the
@@ -41,6 +44,7 @@ func (x trial) passes(t *testing.T) {
 	x.inline(t)
 	x.after(t)
 	x.killed(t)
+	x.killedWithin(t)
 }
 
 func (x trial) inline(t *testing.T) {
@@ -94,6 +98,50 @@ func (x trial) killed(t *testing.T) {
 	finished(t, b.Queue(), queue.ID(id))
 }
 
+// killedWithin kills the scanner while it has a message: the rule for a crash
+// holds, and no other.
+func (x trial) killedWithin(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	front := scannertest.Serve(t, func(c net.Conn) { forward(c, x.network, x.addr, asked) })
+	filter := strings.Replace(strings.Replace(x.filter, "unix:"+x.addr, front, 1), x.addr, front, 1)
+	a, _ := start(t, read(t, t.TempDir(), scanned("127.0.0.1:1", "after", filter+", on: {crash: quarantine}")))
+	x.process.Pause()
+	_, id := dial(t, a.Addr("smtp").String()).send(250, "sender@example.org", "rcpt@example.net", scannertest.Ham())
+	select {
+	case <-asked:
+	case <-time.After(time.Minute):
+		t.Fatal("the scanner is not asked")
+	}
+	x.process.Kill()
+	if it := held(t, a, id); it.State != queue.Unfiltered || !strings.Contains(it.Hold.Reason, "crash") {
+		t.Errorf("killed within a message: %v, %+v", it.State, it.Hold)
+	}
+	x.process.Restart()
+}
+
+// forward carries octets both ways, and says when the first ones came.
+func forward(c net.Conn, network, addr string, asked chan<- struct{}) {
+	up, err := net.Dial(network, addr)
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	go func() {
+		b := make([]byte, 32<<10)
+		for {
+			n, err := c.Read(b)
+			if _, werr := up.Write(b[:n]); err != nil || werr != nil {
+				return
+			}
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	_, _ = io.Copy(c, up)
+}
+
 // held waits until a message is in quarantine.
 func held(t *testing.T, a *app.App, id string) queue.Item {
 	t.Helper()
@@ -127,7 +175,7 @@ func TestClamdEndToEnd(t *testing.T) {
 	filter := fmt.Sprintf(`kind: clamd, address: "unix:%s"`, c.Socket)
 	quarantines(t, filter+", clamd: {virus: quarantine}", scannertest.Virus())
 	trial{
-		filter: filter, bad: scannertest.Virus(), text: "virus found: Eicar-Local", process: c.Process,
+		filter: filter, bad: scannertest.Virus(), text: "virus found: Eicar-Local", process: c.Process, network: "unix", addr: c.Socket,
 		ham: func(t *testing.T, got string) {
 			if want := "X-Virus-Scanned: clamd at mx.test\r\nX-Virus-Status: Clean\r\n" + scannertest.Ham(); got != want {
 				t.Errorf("ham arrives as %q, want %q", got, want)
@@ -150,7 +198,7 @@ func TestSpamdEndToEnd(t *testing.T) {
 	filter := fmt.Sprintf(`kind: spamd, address: "%s"`, s.Addr)
 	quarantines(t, filter+", spamd: {spam: quarantine}", scannertest.Spam())
 	trial{
-		filter: filter + ", spamd: {reject_at: 15}", bad: scannertest.Spam(), text: "looks like spam", process: s.Process,
+		filter: filter + ", spamd: {reject_at: 15}", bad: scannertest.Spam(), text: "looks like spam", process: s.Process, network: "tcp", addr: s.Addr,
 		ham: func(t *testing.T, got string) {
 			if fields, rest := ownXSpam(got); rest != scannertest.Ham() || !strings.HasPrefix(fields, "X-Spam-Status: No, score=") {
 				t.Errorf("ham arrives as %q", got)
@@ -178,6 +226,6 @@ func TestRspamdEndToEnd(t *testing.T) {
 			t.Errorf("ham arrives as %q", got)
 		}
 	}
-	trial{filter: filter, bad: scannertest.Spam(), text: "Gtube pattern", process: r.Process, ham: ham}.passes(t)
+	trial{filter: filter, bad: scannertest.Spam(), text: "Gtube pattern", process: r.Process, network: "tcp", addr: r.Addr, ham: ham}.passes(t)
 	trial{filter: filter, bad: scannertest.Virus(), text: "Eicar", ham: ham}.inline(t)
 }

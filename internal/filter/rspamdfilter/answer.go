@@ -13,16 +13,24 @@ import (
 // maxAnswer bounds the JSON, in octets.
 const maxAnswer = 4 << 20
 
-// answer is what rspamd says of a message.
+// answer is what rspamd says of a message. Fields of later versions are ignored.
 type answer struct {
-	Action   *string           `json:"action"`
-	Score    *float64          `json:"score"`
-	Required float64           `json:"required_score"`
-	Symbols  ordered[symbol]   `json:"symbols"`
-	Messages map[string]any    `json:"messages"`
-	Subject  *string           `json:"subject"`
-	Milter   milterBlock       `json:"milter"`
-	DKIM     oneOrMany[string] `json:"dkim-signature"`
+	Action   *string
+	Score    *float64
+	Required float64
+	Symbols  ordered[symbol]
+	Messages map[string]any
+	Subject  *string
+	Milter   milterBlock
+	DKIM     oneOrMany[string]
+}
+
+// fields are the answer's parts by their names, which are compared exactly.
+func (a *answer) fields() map[string]any {
+	return map[string]any{
+		"action": &a.Action, "score": &a.Score, "required_score": &a.Required, "symbols": &a.Symbols, "messages": &a.Messages,
+		"subject": &a.Subject, "milter": &a.Milter, "dkim-signature": &a.DKIM,
+	}
 }
 
 type symbol struct {
@@ -44,12 +52,27 @@ type milterBlock struct {
 // parseAnswer reads the JSON, all of it.
 func parseAnswer(b []byte) (answer, error) {
 	var a answer
+	var all ordered[json.RawMessage]
 	dec := json.NewDecoder(bytes.NewReader(b))
-	if err := dec.Decode(&a); err != nil {
+	if err := dec.Decode(&all); err != nil {
 		return a, scanner.Protocol("rspamd's answer: %v", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return a, scanner.Protocol("rspamd's answer goes on behind its end")
+	}
+	fields := a.fields()
+	for _, f := range all {
+		to, known := fields[f.Name]
+		if !known {
+			continue
+		}
+		if to == nil {
+			return a, scanner.Protocol("rspamd's answer has %s twice", f.Name)
+		}
+		if err := json.Unmarshal(f.Value, to); err != nil {
+			return a, scanner.Protocol("rspamd's answer: %s: %v", f.Name, err)
+		}
+		fields[f.Name] = nil
 	}
 	if a.Action == nil {
 		return a, scanner.Protocol("rspamd's answer names no action")

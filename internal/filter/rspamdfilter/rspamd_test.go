@@ -77,7 +77,7 @@ func TestRspamdActions(t *testing.T) {
 				o.Item.Envelope.ReversePath == "new@example.org" && o.Item.Envelope.Recipients[1].Path == "added@example.net"
 		}},
 		{"", "X-Do: body\r\n" + scannertest.Ham(), func(o scannertest.Outcome) bool {
-			return strings.Contains(o.Content, "X-Do: body\r\n") && strings.HasSuffix(o.Content, "\r\n\r\nrewritten\r\n")
+			return strings.Contains(o.Content, "X-Do: body\r\n") && !strings.Contains(o.Content, "X-New") && strings.HasSuffix(o.Content, "\r\n\r\nrewritten\r\n")
 		}},
 		{"", "", func(o scannertest.Outcome) bool { return o.Verdict.Disposition == filterproto.Accept }},
 	} {

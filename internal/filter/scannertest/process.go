@@ -194,6 +194,15 @@ func network(addr string) string {
 // Stop ends the process, gently first. Stopped already, it does nothing.
 func (p *Process) Stop() { p.end(syscall.SIGTERM, 3*time.Second) }
 
+// Pause keeps the process and its children from running; connections to it are
+// taken by the kernel, and nobody answers. Only Kill may follow.
+func (p *Process) Pause() {
+	p.t.Helper()
+	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGSTOP); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // Kill ends the process and its children at once.
 func (p *Process) Kill() { p.end(syscall.SIGKILL, 0) }
 

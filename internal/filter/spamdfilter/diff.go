@@ -87,6 +87,6 @@ func (e *editor) remove() {
 // insert puts a field at the place and goes behind it.
 func (e *editor) insert(f filter.Field) {
 	e.fields = slices.Insert(e.fields, e.at, f)
-	e.edits = append(e.edits, filterproto.Edit{Op: filterproto.HeaderInsert, Name: f.Name, Value: string(f.Value), Index: e.at})
+	e.edits = append(e.edits, filterproto.Edit{Op: filterproto.HeaderInsert, Name: f.Name, Value: string(f.Value), Index: e.at, Exact: true})
 	e.at++
 }
