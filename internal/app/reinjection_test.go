@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"mtad/internal/app"
@@ -76,9 +77,9 @@ func isBack(t *testing.T, got, want string) {
 func TestMessageThatComesBackKeepsItsIDAndOctets(t *testing.T) {
 	for _, forwards := range []bool{true, false} {
 		next := newSink(t)
-		var h0 *handed
+		var seen atomic.Pointer[handed]
 		p := newProxy(t, forwards, func(h *handed) string {
-			h0 = h
+			seen.Store(h)
 			isBack(t, h.back(h.data), "250 2.0.0 taken as ")
 			return "250 ok"
 		})
@@ -87,6 +88,7 @@ func TestMessageThatComesBackKeepsItsIDAndOctets(t *testing.T) {
 		if text := content(t, next.wait(t).data); text != message {
 			t.Errorf("got %q, want %q", text, message)
 		}
+		h0 := seen.Load()
 		it := finished(t, a.Queue(), queue.ID(id))
 		if n := len(it.Generations); n != 1 {
 			t.Errorf("%d generations of the same octets", n)
@@ -248,12 +250,13 @@ func TestContentFilterThatDiesLosesAndDoublesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			next := newSink(t)
-			var late *handed
+			var first atomic.Pointer[handed]
 			p := newProxy(t, true, func(h *handed) string {
-				late = h
+				first.Store(h)
 				return c.play(t, h)
 			}, func(h *handed) string {
 				// What the dead scan gives back now is not taken.
+				late := first.Load()
 				isBack(t, late.back(late.data), "451 4.7.1")
 				isBack(t, h.back(h.data), "250 2.0.0 taken as")
 				return "250 ok"
@@ -266,6 +269,7 @@ func TestContentFilterThatDiesLosesAndDoublesNothing(t *testing.T) {
 			if o := outcomes(t, a.Queue(), id); fmt.Sprint(o) != "[b@example.net relayed done c@example.net relayed done]" {
 				t.Errorf("%v", o)
 			}
+			late := first.Load()
 			isBack(t, late.back(late.data), map[int]string{1: "250 2.0.0 taken before", 2: "451 4.7.1"}[c.scans])
 			if len(next.got) != 0 || p.scans() != c.scans {
 				t.Errorf("%d more messages, %d scans", len(next.got), p.scans())
@@ -310,5 +314,77 @@ func TestMessageThatGrewTooMuchIsNoRejection(t *testing.T) {
 	_, id := dial(t, a.Addr("smtp").String()).send(250, "a@example.org", "b@example.net", message)
 	if o := outcomes(t, a.Queue(), id); fmt.Sprint(o) != "[b@example.net relayed done]" {
 		t.Errorf("%v", o)
+	}
+}
+
+func TestLMTPContentFilterAnswersForEachRecipient(t *testing.T) {
+	next := newSink(t)
+	p := newProxy(t, true, func(h *handed) string {
+		isBack(t, h.back("X-For: b\r\n"+h.data, "<b@example.net>"), "250 2.0.0 kept")
+		return "250 2.0.0 for b\n550 5.7.1 not for c\n250 2.0.0 dropped for d"
+	})
+	a := startProxied(t, p, next.addr, "after", ", smtp: {protocol: lmtp}")
+	_, id := dial(t, a.Addr("smtp").String()).sendTo(250, message, "b@example.net", "c@example.net", "d@example.net")
+	if o := outcomes(t, a.Queue(), id); fmt.Sprint(o) != "[b@example.net relayed done c@example.net failed done d@example.net pending discarded]" {
+		t.Errorf("%v", o)
+	}
+}
+
+// A filter that never answers costs its own message some time, and nobody else
+// anything; what it gives back then is not taken.
+func TestContentFilterThatHangsIsLeftAlone(t *testing.T) {
+	next := newSink(t)
+	hung, release := make(chan *handed, 1), make(chan struct{})
+	p := newProxy(t, true, func(h *handed) string {
+		hung <- h
+		<-release
+		return "250 ok"
+	}, func(h *handed) string { isBack(t, h.back(h.data), "250"); return "250 ok" })
+	defer close(release)
+	a := startProxied(t, p, next.addr, "after", ", timeout: 1s")
+	_, id := dial(t, a.Addr("smtp").String()).send(250, "a@example.org", "b@example.net", message)
+	h := <-hung
+	_, other := dial(t, a.Addr("smtp").String()).send(250, "a@example.org", "c@example.net", message)
+	if m := next.wait(t); fmt.Sprint(m.to) != "[c@example.net]" {
+		t.Errorf("first to arrive: %v", m.to)
+	}
+	finished(t, a.Queue(), queue.ID(other))
+	if o := outcomes(t, a.Queue(), id); fmt.Sprint(o) != "[b@example.net relayed done]" {
+		t.Errorf("%v", o)
+	}
+	isBack(t, h.back(h.data), "451 4.7.1")
+	if next.wait(t); len(next.got) != 0 {
+		t.Errorf("%d more messages", len(next.got))
+	}
+}
+
+// Two messages at a time are not mixed up, whatever the order in which they come
+// back; one cannot be given back as the other.
+func TestMessagesAreNotMixedUp(t *testing.T) {
+	next := newSink(t)
+	both := make(chan *handed, 2)
+	done := make(chan struct{})
+	play := func(h *handed) string {
+		both <- h
+		<-done
+		return "250 ok"
+	}
+	a := startProxied(t, newProxy(t, true, play), next.addr, "after", "")
+	c := dial(t, a.Addr("smtp").String())
+	c.send(250, "a@example.org", "b@example.net", "Subject: for b\r\n\r\n")
+	c.send(250, "a@example.org", "c@example.net", "Subject: for c\r\n\r\n")
+	x, y := <-both, <-both
+	isBack(t, x.back(x.data), "250 2.0.0 taken as "+x.forward["IDENT"][:13])
+	isBack(t, y.back(y.data), "250 2.0.0 taken as "+y.forward["IDENT"][:13])
+	isBack(t, y.backAs(x.forward["IDENT"], y.from(), y.data), "554 5.7.1")
+	close(done)
+	for range 2 {
+		m := next.wait(t)
+		if want := "Subject: for " + m.to[0][:1] + "\r\n\r\n"; content(t, m.data) != want {
+			t.Errorf("%v got %q", m.to, m.data)
+		}
+	}
+	if len(next.got) != 0 {
+		t.Errorf("%d more messages", len(next.got))
 	}
 }
