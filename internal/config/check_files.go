@@ -15,6 +15,9 @@ func (c *Config) checkFiles(self *os.File) Problems {
 	}
 	k.loadable("tls", c.TLS)
 	k.loadable("api.tls", c.API.TLS)
+	for name, f := range c.Filters {
+		k.secret("filters."+name+".rspamd.password_file", f.Rspamd.PasswordFile)
+	}
 	for name, l := range c.Listeners {
 		k.loadable("listeners."+name+".tls", l.TLS)
 	}
@@ -39,6 +42,23 @@ func (k *checker) loadable(key string, t TLS) {
 	}
 	if _, err := tls.LoadX509KeyPair(t.Certificate, t.Key); err != nil {
 		k.add(key+".certificate", "certificate and key cannot be used: "+err.Error(), "both are PEM files, and belong together")
+	}
+}
+
+// secret is a file that mtad can read, and others cannot.
+func (k *checker) secret(key, path string) {
+	if path == "" {
+		return
+	}
+	fi, err := os.Stat(path)
+	if err == nil {
+		_, err = os.ReadFile(path)
+	}
+	switch {
+	case err != nil:
+		k.add(key, "the password cannot be read: "+reason(err), "")
+	case fi.Mode().Perm()&0o007 != 0:
+		k.add(key, fmt.Sprintf("others may read the password (mode %04o)", fi.Mode().Perm()), "chmod o= "+path)
 	}
 }
 

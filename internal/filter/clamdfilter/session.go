@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"syscall"
 
 	"mtad/internal/filter/scanner"
@@ -145,7 +144,7 @@ func (s *session) fresh() bool {
 	_ = raw.Read(func(fd uintptr) bool {
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		silent = errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.EAGAIN)
+		silent = errors.Is(err, syscall.EAGAIN)
 		return true
 	})
 	return silent

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"sync"
 
 	"mtad/filterproto"
 	"mtad/internal/filter"
@@ -69,25 +68,38 @@ func (f *Filter) Scan(ctx context.Context, m filter.Message) (filterproto.Verdic
 	if size == 0 {
 		return filterproto.Verdict{}, scanner.Protocol("rspamd cannot judge a message without an octet")
 	}
-	forged := &scanner.Forged{}
-	src := &source{r: io.TeeReader(content, forged)}
-	// The transport may still read the message after it returned.
-	body := &guarded{r: src}
-	resp, err := f.post(ctx, m, body, size)
+	forged := &scanner.Forged{Prefixes: []string{"x-spam-", "x-spamd-", "x-rspamd-"}}
+	src := &source{r: io.TeeReader(content, forged), size: size}
+	resp, err := f.post(ctx, m, src, size)
+	src.stop()
 	if err != nil {
-		body.stop()
 		return filterproto.Verdict{}, fault(ctx, src, err)
 	}
 	defer resp.Body.Close()
+	if err := checkStatus(resp); err != nil {
+		return filterproto.Verdict{}, err
+	}
+	if src.sent != size {
+		return filterproto.Verdict{}, fault(ctx, src, scanner.Protocol("rspamd answered after %d octets of %d", src.sent, size))
+	}
 	v, err := f.verdict(ctx, m, resp, forged)
-	body.stop()
 	if err != nil {
 		return filterproto.Verdict{}, fault(ctx, src, err)
 	}
-	if src.sent != size {
-		return filterproto.Verdict{}, scanner.Protocol("rspamd answered after %d octets of %d", src.sent, size)
-	}
 	return v, nil
+}
+
+// checkStatus takes 200 and nothing else.
+func checkStatus(resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
+	err := fmt.Errorf("rspamd answers HTTP %d: %s", resp.StatusCode, scanner.Quote(text))
+	if resp.StatusCode == http.StatusRequestEntityTooLarge {
+		return &filter.Failure{Class: filter.OverSize, Err: err}
+	}
+	return &filter.Failure{Class: filter.Protocol, Err: err}
 }
 
 func (f *Filter) post(ctx context.Context, m filter.Message, body io.ReadCloser, size int64) (*http.Response, error) {
@@ -101,10 +113,6 @@ func (f *Filter) post(ctx context.Context, m filter.Message, body io.ReadCloser,
 }
 
 func (f *Filter) verdict(ctx context.Context, m filter.Message, resp *http.Response, forged *scanner.Forged) (filterproto.Verdict, error) {
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
-		return filterproto.Verdict{}, scanner.Protocol("rspamd answers HTTP %d: %s", resp.StatusCode, scanner.Quote(text))
-	}
 	text, rest, err := split(resp)
 	if err != nil {
 		return filterproto.Verdict{}, err
@@ -146,30 +154,4 @@ func split(resp *http.Response) (text []byte, rest io.Reader, err error) {
 		err = fmt.Errorf("answer cut short: %w", io.ErrUnexpectedEOF)
 	}
 	return text, r, err
-}
-
-// guarded is a request body that nobody reads any more after stop.
-type guarded struct {
-	mu   sync.Mutex
-	r    io.Reader
-	over bool
-}
-
-// Read implements io.Reader.
-func (g *guarded) Read(p []byte) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.over {
-		return 0, io.ErrClosedPipe
-	}
-	return g.r.Read(p)
-}
-
-// Close implements io.Closer.
-func (g *guarded) Close() error { return nil }
-
-func (g *guarded) stop() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.over = true
 }

@@ -56,6 +56,7 @@ func TestWhatIsNoAnswerIsAFailureOfItsClass(t *testing.T) {
 		{"not HTTP", says("SPAMD/1.1 0 EX_OK\r\n"), filter.Protocol},
 		{"500", says(strings.Replace(ok(`{"error":"bad command"}`), "200 OK", "500 no", 1)), filter.Protocol},
 		{"403", says(strings.Replace(ok(fine), "200 OK", "403 no", 1)), filter.Protocol},
+		{"413", says(strings.Replace(ok(""), "200 OK", "413 Too large", 1)), filter.OverSize},
 		{"moved", says(strings.Replace(ok(fine, "Location: http://127.0.0.1:1/"), "200 OK", "302 Found", 1)), filter.Protocol},
 		{"empty", says(ok("")), filter.Protocol},
 		{"no object", says(ok(`[]`)), filter.Protocol},

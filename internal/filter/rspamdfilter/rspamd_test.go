@@ -52,8 +52,8 @@ func TestRspamdActions(t *testing.T) {
 		message  string
 		want     func(o scannertest.Outcome) bool
 	}{
-		{"", scannertest.Ham(), func(o scannertest.Outcome) bool {
-			return o.Content != "" && strings.HasSuffix(o.Content, "\r\n\r\nan ordinary message\r\n")
+		{"", "X-Spamd-Bar: forged\r\nX-Rspamd-Made-Up: forged\r\n" + scannertest.Ham(), func(o scannertest.Outcome) bool {
+			return o.Content != "" && !strings.Contains(o.Content, "forged") && strings.HasSuffix(o.Content, "\r\n\r\nan ordinary message\r\n")
 		}},
 		{"", scannertest.Spam(), func(o scannertest.Outcome) bool {
 			return o.Verdict.Disposition == filterproto.Reject && o.Verdict.Reply.Text == "Gtube pattern"
