@@ -1,6 +1,8 @@
 package spamdfilter
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -71,23 +73,29 @@ func (f *Filter) Scan(ctx context.Context, m filter.Message) (filterproto.Verdic
 		return filterproto.Verdict{}, err
 	}
 	defer content.Close()
+	size := content.Size() // before anything is read
+	r := bufio.NewReaderSize(content, 4<<10)
+	method := f.method
+	if mbox(r) {
+		method = methodSymbols
+	}
 	forged := &scanner.Forged{Prefixes: []string{"x-spam-"}}
 	front := "Return-Path: <" + m.Item.Envelope.ReversePath + ">\r\n" + string(m.Item.Trace)
-	all := io.MultiReader(strings.NewReader(front), io.TeeReader(content, forged))
-	length := int64(len(front)) + content.Size()
-	x, err := ask(ctx, f.addr, head(f.method, f.o.User, length), all, length)
+	all := io.MultiReader(strings.NewReader(front), io.TeeReader(r, forged))
+	length := int64(len(front)) + size
+	x, err := ask(ctx, f.addr, head(method, f.o.User, length), all, length)
 	if err != nil {
 		return filterproto.Verdict{}, err
 	}
 	defer x.close()
-	v, err := f.verdict(ctx, m, x, forged)
+	v, err := f.verdict(ctx, m, method, x, forged)
 	if err != nil {
 		return filterproto.Verdict{}, scanner.Fault(ctx, "spamd's answer", err)
 	}
 	return v, nil
 }
 
-func (f *Filter) verdict(ctx context.Context, m filter.Message, x *exchange, forged *scanner.Forged) (filterproto.Verdict, error) {
+func (f *Filter) verdict(ctx context.Context, m filter.Message, method string, x *exchange, forged *scanner.Forged) (filterproto.Verdict, error) {
 	a, err := readAnswer(x.r)
 	if err != nil {
 		return filterproto.Verdict{}, err
@@ -95,12 +103,12 @@ func (f *Filter) verdict(ctx context.Context, m filter.Message, x *exchange, for
 	body := &payload{r: x.r, left: a.length}
 	var symbols []string
 	var edits []filterproto.Edit
-	if f.method == methodSymbols {
+	if method == methodSymbols {
 		if symbols, err = readSymbols(body); err == nil {
 			edits = f.marks(a, symbols, forged)
 		}
 	} else {
-		edits, err = f.rewritten(ctx, m, body)
+		edits, err = rewritten(ctx, m, method, body)
 	}
 	if err != nil {
 		return filterproto.Verdict{}, err
@@ -111,6 +119,14 @@ func (f *Filter) verdict(ctx context.Context, m filter.Message, x *exchange, for
 	})
 	v.Score, v.Symbols = a.score, symbols
 	return v, nil
+}
+
+// mbox reports whether a message begins with an mbox line. Behind our fields it
+// would end the header section for spamd, and what comes back would not be the
+// same message.
+func mbox(r *bufio.Reader) bool {
+	start, _ := r.Peek(6)
+	return bytes.HasPrefix(start, []byte("From ")) || bytes.HasPrefix(start, []byte(">From "))
 }
 
 // policy is what the score asks for.

@@ -21,7 +21,7 @@ const (
 
 // rewritten compares the message in spamd's answer with the one that was sent, and
 // returns the edits that make the one of the other.
-func (f *Filter) rewritten(ctx context.Context, m filter.Message, answer *payload) ([]filterproto.Edit, error) {
+func rewritten(ctx context.Context, m filter.Message, method string, answer *payload) ([]filterproto.Edit, error) {
 	if answer.left > 2*m.Item.Size()+maxGrowth {
 		return nil, scanner.Protocol("spamd gives back %d octets for %d", answer.left, m.Item.Size())
 	}
@@ -39,7 +39,7 @@ func (f *Filter) rewritten(ctx context.Context, m filter.Message, answer *payloa
 		return nil, err // ours is too large to be edited, whoever asks
 	}
 	theirs = withoutFront(theirs, m)
-	if f.method == methodHeaders {
+	if method == methodHeaders {
 		return headersOnly(ours, theirs, rest)
 	}
 	made := bufio.NewReaderSize(rest, 32<<10)
@@ -61,10 +61,10 @@ func foreign(err error) error {
 	return err
 }
 
-// headersOnly is the answer to HEADERS: no body may follow, and none may be
-// needed.
+// headersOnly is the answer to HEADERS: nothing follows it, unless the message
+// has no fields, and no other body may be needed.
 func headersOnly(ours, theirs []filter.Field, rest io.Reader) ([]filterproto.Edit, error) {
-	if n, err := io.Copy(io.Discard, rest); err != nil || n > 4 {
+	if n, err := io.Copy(io.Discard, rest); err != nil || n > 4 && len(ours) > 0 {
 		if err == nil {
 			err = scanner.Protocol("spamd's answer to HEADERS has a body")
 		}

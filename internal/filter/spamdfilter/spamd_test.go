@@ -87,3 +87,47 @@ func TestSpamdWrapsReports(t *testing.T) {
 		t.Errorf("ham: %v, %q", ham.Err, ham.Content)
 	}
 }
+
+// Whatever shape a message has, it stays what it was below the fields of spamd.
+func TestSpamdLeavesOddMessagesAlone(t *testing.T) {
+	s := scannertest.StartSpamd(t)
+	for name, message := range map[string]string{
+		"8 bit":                    "Subject: \xfc\xe4\r\n\r\n\xff\xfe \xe9\r\n",
+		"odd white space":          "Subject:x\r\nX:\ty\r\nEmpty:\r\nTo : a@example.org\r\n\r\nbody  \r\n\r\n\r\n",
+		"folded":                   "Subject: a\r\n  b\r\n\tc\r\nReceived: from x\r\n\tby y; Sun, 22 Nov 2026 02:00:00 +0000\r\n\r\nbody\r\n",
+		"LF alone":                 "Subject: x\nTo: y\n\nbody\n",
+		"no header section":        "\r\nbody\r\n",
+		"no header at all":         "just a line\r\n",
+		"header alone":             "Subject: x\r\n",
+		"mbox line":                "From a@example.org Sun Nov 22 02:00:00 2026\r\nSubject: x\r\n\r\nbody\r\n",
+		"nothing":                  "",
+		"no body":                  "Subject: x\r\n\r\n",
+		"no line end":              "Subject: x\r\n\r\nbody",
+		"same field again":         "A: 1\r\nA: 1\r\nA: 2\r\nA: 1\r\n\r\nbody\r\n",
+		"Return-Path of its own":   "Return-Path: <sender@example.org>\r\nSubject: x\r\n\r\nbody\r\n",
+		"a Received field as ours": scannertest.Trace + "Subject: x\r\n\r\nbody\r\n",
+		"long":                     "Subject: x\r\n\r\n" + strings.Repeat(strings.Repeat("word ", 14)+"\r\n", 20_000),
+	} {
+		for _, method := range []string{"symbols", "headers", "process"} {
+			o := scannertest.Try(t, newFilter(t, Options{Address: s.Addr, Method: method}), message, scannertest.Setup{})
+			if o.Err != nil || withoutOwn(o.Content) != message {
+				t.Errorf("%s by %s: %v, %+v, %.500q", name, method, o.Err, o.Verdict.Edits, o.Content)
+			}
+		}
+	}
+}
+
+// withoutOwn takes X-Spam fields off wherever they are.
+func withoutOwn(content string) string {
+	var out strings.Builder
+	for content != "" {
+		line, rest, _ := strings.Cut(content, "\n")
+		if strings.HasPrefix(line, "X-Spam-") {
+			_, content = ownFields(content)
+			continue
+		}
+		out.WriteString(content[:len(content)-len(rest)])
+		content = rest
+	}
+	return out.String()
+}
