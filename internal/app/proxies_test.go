@@ -71,8 +71,10 @@ func TestAmavisGivesHamBackAndRejectsTheRest(t *testing.T) {
 	clamd := scannertest.StartClamd(t)
 	next := newSink(t)
 	var amavis *scannertest.Amavis
+	var v *valve
 	a := realProxy(t, next.addr, func(back string) string {
-		amavis = scannertest.StartAmavis(t, clamd, back)
+		v = newValve(t, back)
+		amavis = scannertest.StartAmavis(t, clamd, v.addr)
 		return amavis.Addr
 	})
 	fields := func(got, sent string) bool {
@@ -82,8 +84,11 @@ func TestAmavisGivesHamBackAndRejectsTheRest(t *testing.T) {
 	}
 	checkProxied(t, a, next, map[string]string{"EICAR": scannertest.Virus(), "GTUBE": scannertest.Spam()}, fields)
 
-	amavis.Kill()
+	// Killed when it has scanned a message and is about to give it back.
+	held := v.shut()
 	_, id := dial(t, a.Addr("after").String()).send(250, "sender@example.org", "rcpt@example.net", scannertest.Ham())
+	<-held
+	amavis.Kill()
 	it, err := a.Queue().Get(t.Context(), queue.ID(id))
 	if err != nil || it.State != queue.Unfiltered {
 		t.Errorf("%v, %v: want it to wait unfiltered", it.State, err)
@@ -92,7 +97,9 @@ func TestAmavisGivesHamBackAndRejectsTheRest(t *testing.T) {
 	if got := content(t, next.wait(t).data); !fields(got, scannertest.Ham()) {
 		t.Errorf("after the restart: %q", got)
 	}
-	finished(t, a.Queue(), queue.ID(id))
+	if o := outcomes(t, a.Queue(), id); fmt.Sprint(o) != "[rcpt@example.net relayed done]" || len(next.got) != 0 {
+		t.Errorf("%v, %d more messages", o, len(next.got))
+	}
 }
 
 func TestClamsmtpPassesHamAndRejectsAVirus(t *testing.T) {

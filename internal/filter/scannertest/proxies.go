@@ -39,7 +39,7 @@ $enable_db=0; $enable_zmq=0; $DO_SYSLOG=0; $LOGFILE='%[1]s/am/home/log'; $log_le
 $inet_socket_bind='127.0.0.1'; $inet_socket_port=[%[2]s]; $notify_method=$forward_method='smtp:[%[3]s]:%[4]s';
 $final_virus_destiny=D_REJECT; $final_spam_destiny=D_REJECT; $final_banned_destiny=D_PASS; $final_bad_header_destiny=D_PASS;
 $virus_quarantine_method=undef; $spam_quarantine_method=undef; $sa_local_tests_only=1; $enable_dkim_verification=0;
-$sa_tag_level_deflt=-999; $sa_tag2_level_deflt=5; $sa_kill_level_deflt=900;
+$smtp_connection_cache_enable=0; $sa_tag_level_deflt=-999; $sa_tag2_level_deflt=5; $sa_kill_level_deflt=900;
 @av_scanners=(['clamdscan','%[6]s','-c %[5]s --fdpass --stdout --no-summary {}',[0],qr/:.*\sFOUND$/m,qr/^.*?: (?!Infected Archive)(.*) FOUND$/m]);
 @av_scanners_backup=(); 1;
 `, dir, port, host, backPort, scan, find("clamdscan")))
