@@ -51,7 +51,8 @@ func TestDiskErrors(t *testing.T) {
 		sent = append(sent, d.mustAccept(fmt.Sprintf("before-%d", i)))
 	}
 	heal := d.fail()
-	d.awaitReply("45", time.Second)
+	// Writes go on well until one of them falls into the part that is gone.
+	d.awaitReply("45", 20*time.Second)
 	if _, err := d.request("GET", "/v1/status", ""); err != nil {
 		t.Errorf("status while the disk fails: %v", err)
 	}

@@ -52,7 +52,7 @@ func spoolKeys() []Key {
 		{Path: "spool.allow_old_clock", Default: "false", Doc: "Start even if the clock shows a time before the newest record in the queue. Queue IDs are then not in the order of acceptance. Shown in `mtactl status`."},
 		{Path: "spool.cache", Default: "16M", Min: "1M", Max: "16G", Doc: "Memory for cached parts of the queue."},
 		{Path: "spool.free_floor", Default: "256M", Min: "1M", Max: "1T", Doc: "New mail is refused for the time being (452 4.3.1) while less than this is free on the spool's file system."},
-		{Path: "spool.ballast", Default: "64M", Min: "0", Max: "16G", Doc: "Size of a file that is kept so that it can be given up when the disk is full; deliveries then go on. 0: none."},
+		{Path: "spool.ballast", Default: "64M", Min: "0", Max: "16G", Doc: "Size of the files that are kept so that they can be given up, one at a time, when the disk is full; deliveries then go on. 0: none."},
 	}
 }
 

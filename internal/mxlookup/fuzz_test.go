@@ -62,7 +62,7 @@ func checkAnswer(t *testing.T, a answer) {
 
 // A next hop that is read prints and reads the same again.
 func FuzzNextHop(f *testing.F) {
-	for _, s := range []string{"a.test", "a.test:25", "[a.test]:25", "[::1]", "[IPv6:::1]:25", "[1.2.3.4]", "a:b:c", "[fe80::1%lo]"} {
+	for _, s := range []string{"a.test", "a.test:25", "[a.test]:25", "[::1]", "[IPv6:::1]:25", "[1.2.3.4]", "a:b:c", "[fe80::1%lo]", "0.0.0.0."} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -65,6 +65,9 @@ func (h *hop) setHost(host string) error {
 	if !ok {
 		return errNextHop
 	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return errNextHop // an address with a final dot is neither
+	}
 	h.host = name
 	return nil
 }

@@ -11,9 +11,9 @@
 // background, every RetryInterval, until that works. Nothing is retried after a
 // failed sync: what is true is found by reading the log again.
 //
-// A ballast file and a floor of free space keep room for deliveries and
-// deletions when the disk is full: at the floor Space().Full is set; when a write
-// finds no space the ballast is dropped and the write tried once more.
+// Ballast files and a floor of free space keep room for deliveries and deletions
+// when the disk is full: at the floor Space().Full is set; when a write finds no
+// space one of the files is given up and the write tried once more.
 //
 // # Promised
 //
@@ -46,7 +46,7 @@ type Options struct {
 	MemTableSize int64
 	// CacheSize of the block cache in octets; 0 is 16 MB.
 	CacheSize int64
-	// Ballast is the size in octets of the file that is given up when the disk is
+	// Ballast is the size in octets of the files that are given up when the disk is
 	// full; 0 is 64 MB, negative is none.
 	Ballast int64
 	// FreeFloor: with less octets free the log is full; 0 is 128 MB, negative is

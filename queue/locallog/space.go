@@ -1,6 +1,7 @@
 package locallog
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,7 +11,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// spaceKeeper keeps the ballast file and knows how full the file system is.
+// spaceKeeper keeps the ballast and knows how full the file system is.
+//
+// The ballast is several files, given up one at a time and only when a write of
+// ours found no space: whatever fills the disk would take all of it at once, and
+// the store needs room not only to go on but, after a failure, to be opened.
 type spaceKeeper struct {
 	fs      vfs.FS
 	dir     string
@@ -22,20 +27,28 @@ type spaceKeeper struct {
 	hit  atomic.Bool // a write found no space since the last check
 
 	mu   sync.Mutex
-	held bool // the ballast is there
+	held [ballastFiles]bool
 }
+
+const ballastFiles = 8
 
 func (s *spaceKeeper) init(fs vfs.FS, dir string, ballast, floor int64) {
 	s.fs, s.dir, s.ballast, s.floor = fs, dir, ballast, floor
 	s.free.Store(-1)
-	if fi, err := fs.Stat(s.name()); err == nil {
-		s.held = fi.Size() >= ballast
+	for i := range s.held {
+		if fi, err := fs.Stat(s.name(i)); err == nil {
+			s.held[i] = fi.Size() >= s.share()
+		}
 	}
 }
 
-func (s *spaceKeeper) name() string { return s.fs.PathJoin(s.dir, "ballast") }
+func (s *spaceKeeper) share() int64 { return s.ballast / ballastFiles }
 
-// wrap drops the ballast when a write finds no space, and has it tried again.
+func (s *spaceKeeper) name(i int) string {
+	return s.fs.PathJoin(s.dir, "ballast-"+strconv.Itoa(i))
+}
+
+// wrap gives up ballast when a write finds no space, and has it tried again.
 func (s *spaceKeeper) wrap(fs vfs.FS) vfs.FS { return vfs.OnDiskFull(fs, s.onFull) }
 
 func (s *spaceKeeper) onFull() {
@@ -43,14 +56,23 @@ func (s *spaceKeeper) onFull() {
 	s.hit.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.drop()
+	for i, held := range s.held {
+		if held {
+			_ = s.fs.Remove(s.name(i))
+			s.held[i] = false
+			return
+		}
+	}
 }
 
-func (s *spaceKeeper) drop() {
-	if s.held || s.ballast > 0 {
-		_ = s.fs.Remove(s.name())
-		s.held = false
+// missing is the ballast that was given up, in octets.
+func (s *spaceKeeper) missing() (n int64) {
+	for _, held := range s.held {
+		if !held {
+			n += s.share()
+		}
 	}
+	return n
 }
 
 // check looks at the free space: below the floor the log is full; when the space
@@ -70,39 +92,41 @@ func (s *spaceKeeper) check() {
 	}
 	free := int64(min(du.AvailBytes, 1<<62))
 	s.free.Store(free)
-	need := s.floor
-	if !s.held {
-		need += s.ballast
-	}
 	switch {
 	case free < s.floor:
 		s.full.Store(true)
-		if free < s.floor/4 {
-			s.drop()
-		}
-	case !hit && free >= need && s.grow():
+	case !hit && free >= s.floor+s.missing() && s.grow():
 		s.full.Store(false)
 	}
 }
 
-// grow makes the ballast; true when it is there, or none is wanted.
+// grow makes what is missing; true when all of it is there, or none is wanted.
 func (s *spaceKeeper) grow() bool {
-	if s.held || s.ballast <= 0 {
+	if s.ballast <= 0 {
 		return true
 	}
-	f, err := s.fs.Create(s.name(), "ballast")
+	for i, held := range s.held {
+		if !held && !s.make(i) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *spaceKeeper) make(i int) bool {
+	f, err := s.fs.Create(s.name(i), "ballast")
 	if err != nil {
 		return false
 	}
-	err = fill(f, s.ballast)
+	err = fill(f, s.share())
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		_ = s.fs.Remove(s.name())
+		_ = s.fs.Remove(s.name(i))
 		return false
 	}
-	s.held = true
+	s.held[i] = true
 	return true
 }
 
