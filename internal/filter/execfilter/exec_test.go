@@ -1,18 +1,18 @@
 package execfilter
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"mtad/filterproto"
 	"mtad/internal/filter"
 	"mtad/queue"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestExitStatusIsTheVerdict(t *testing.T) {
@@ -217,7 +217,7 @@ func TestBadPrograms(t *testing.T) {
 		"stops itself":              {program("kill -STOP $$"), short, filter.Timeout},
 		"writes without end":        {replacing(program("yes")), time.Minute, filter.Protocol},
 		"complains without end":     {program("yes >&2"), short, filter.Timeout},
-		"a replacement held open":   {replacing(program("setsid sleep 20 & cat; exit 0")), time.Minute, filter.Protocol},
+		"a replacement held open":   {replacing(program("setsid sh -c 'echo >ready; sleep 20' & while [ ! -e ready ]; do :; done; cat; exit 0")), time.Minute, filter.Protocol},
 		"takes all memory":          {python("x = bytearray(3 << 30)"), time.Minute, filter.Protocol},
 		"takes all time":            {limited(program("while :; do :; done"), Limits{CPU: time.Second}), time.Minute, filter.Crash},
 		"writes a large file":       {limited(program("cat >/dev/null; yes > file; exit 0"), Limits{FileSize: 1 << 20}), time.Minute, ""},
@@ -290,14 +290,19 @@ func TestTheWholeGroupEnds(t *testing.T) {
 	}
 }
 
-// alive says whether a process runs; one that is dead and not yet reaped does not.
+// alive says whether a process still runs when it has had time to die.
 func alive(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
 		return false
 	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, state, _ := strings.Cut(string(b), ") ")
-	return err == nil && !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
+	defer unix.Close(fd)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000)
+		if err != unix.EINTR {
+			return n == 0 || err != nil
+		}
+	}
 }
 
 func TestStandardErrorIsKeptInOneHarmlessLine(t *testing.T) {
