@@ -47,8 +47,9 @@ kill-test: ## kill mtad again and again under load; nothing may be lost (MESSAGE
 	scripts/kill-test
 
 .PHONY: bench
-bench: ## mtad and Postfix side by side; writes spec/benchmarks.md
+bench: ## mtad and Postfix side by side, into spec/benchmarks.md; then the store alone
 	$(GO) run ./bench
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./queue/engine
 
 .PHONY: limits
 limits: ## start, memory, listings with 1,000,000 deferred; connections; large messages
