@@ -215,6 +215,10 @@ func (l *Log) install(g *generation) {
 		g.fail(errClosed)
 		return
 	}
+	if g.failed.Load() { // since it was opened: nobody else looks after it
+		l.work.Go(l.reopen)
+		return
+	}
 	l.epoch++
 	g.epoch = l.epoch
 	l.cur = g
