@@ -46,6 +46,7 @@ func measureBacklog(dir, bin string, row func(what, got, asked string)) error {
 	row(fmt.Sprintf("loading %d through the engine", *backlog), seconds(time.Since(begin)), "")
 	full, err := acceptRate(large, bin, func(d *daemon) error {
 		row(fmt.Sprintf("start to first greeting with %d deferred", *backlog), seconds(d.greetingAfter), "< 5 s")
+		row("resident memory then", megabytes(d.resident()), "< 400 MB")
 		for _, q := range []struct {
 			what string
 			args []string

@@ -42,7 +42,7 @@ type Options struct {
 	// FS is the file system; nil is that of the operating system.
 	FS     vfs.FS
 	Logger *slog.Logger
-	// MemTableSize in octets; 0 is 16 MB. Up to three of them are kept.
+	// MemTableSize in octets; 0 is 8 MB. Up to three of them are kept.
 	MemTableSize int64
 	// CacheSize of the block cache in octets; 0 is 16 MB.
 	CacheSize int64
@@ -154,7 +154,7 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	def(&o.MemTableSize, 16<<20)
+	def(&o.MemTableSize, 8<<20)
 	def(&o.CacheSize, 16<<20)
 	def(&o.Ballast, 64<<20)
 	def(&o.FreeFloor, 128<<20)
