@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -25,12 +26,13 @@ type world struct {
 	acked   map[queue.ID]bool   // Commit returned without an error
 	aborted map[queue.ID]bool   // Commit was never called
 	judged  map[queue.ID]bool   // a verdict was answered
+	first   map[queue.ID]error  // what its first try was answered
 	jobs    []queue.JobID
 	tokens  []queue.Token // of every claim
 }
 
 func newWorld() *world {
-	return &world{bodies: map[queue.ID][]byte{}, acked: map[queue.ID]bool{}, aborted: map[queue.ID]bool{}, judged: map[queue.ID]bool{}}
+	return &world{bodies: map[queue.ID][]byte{}, acked: map[queue.ID]bool{}, aborted: map[queue.ID]bool{}, judged: map[queue.ID]bool{}, first: map[queue.ID]error{}}
 }
 
 // copy is what is known at this moment.
@@ -38,6 +40,7 @@ func (w *world) copy() *world {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := newWorld()
+	maps.Copy(c.first, w.first)
 	c.jobs, c.tokens = append(c.jobs, w.jobs...), append(c.tokens, w.tokens...)
 	for k, v := range w.bodies {
 		c.bodies[k] = v
@@ -95,13 +98,23 @@ func (w *world) judge(q queue.Queue) error {
 		queue.AddVerdict{Verdict: queue.Verdict{Filter: "scan", Disposition: "accept"}},
 		queue.Move{To: queue.Incoming},
 	}}
-	if _, err = q.Apply(context.Background(), x); err != nil {
+	_, first := q.Apply(context.Background(), x)
+	if err = first; err != nil {
 		_, err = q.Apply(context.Background(), x) // uncertain: say it again
 	}
 	if err == nil {
 		w.note(w.judged, cs[0].Item.ID)
+		w.told(cs[0].Item.ID, first)
 	}
 	return err
+}
+
+// told remembers what the first try of a verdict was answered, for the one who
+// has to find out why it is lost.
+func (w *world) told(id queue.ID, first error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.first[id] = first
 }
 
 func (w *world) claim(q queue.Queue, s queue.ClaimSpec) ([]queue.Claim, error) {
@@ -193,7 +206,7 @@ func (w *world) check(t testing.TB, q queue.Queue, what string) {
 				w.checkContent(t, q, it, body, what)
 			}
 			if w.judged[id] && it.State == queue.Unfiltered && it.Outcome == nil {
-				t.Fatalf("%s: the verdict on %s is lost", what, it.ID)
+				t.Fatalf("%s: the verdict on %s is lost; its first try was answered %v; the trail is %v", what, it.ID, w.first[id], it.Trail)
 			}
 		}
 	}
