@@ -238,6 +238,9 @@ func (b *build) settle() {
 		}
 	}
 	if len(b.events) > 0 {
+		if e.epoch == b.epoch {
+			e.told = e.tot.seq // batches are settled in order, one at a time
+		}
 		close(e.news)
 		e.news = make(chan struct{})
 	}

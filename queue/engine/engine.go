@@ -66,6 +66,7 @@ type Engine struct {
 	tot      totals
 	leases   leaseTable
 	pending  map[key]bool // changed by the batch under way
+	told     uint64       // number of the last batch whose events readers may see
 	lanes    map[laneID]*lane
 	staged   map[uint64]*stagedMessage
 	fresh    freshCache
@@ -141,6 +142,7 @@ func (e *Engine) load() error {
 	}
 	e.dropStaged()
 	e.reset()
+	defer func() { e.told = e.tot.seq }()
 	b, err := e.log.Get([]byte{kTotals}, nil)
 	switch {
 	case errors.Is(err, ErrNoKey):

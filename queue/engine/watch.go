@@ -79,7 +79,7 @@ func parseEventCursor(c queue.Cursor) (p eventPlace, err error) {
 func (e *Engine) Watch(_ context.Context, after queue.Cursor) (queue.EventStream, error) {
 	e.mu.Lock()
 	err := e.usable()
-	at := eventPlace{seq: e.tot.seq + 1}
+	at := eventPlace{seq: e.told + 1} // a batch on its way is told
 	e.mu.Unlock()
 	if err != nil {
 		return nil, err
