@@ -31,6 +31,7 @@ func (e *Engine) sweepOld(now time.Time) time.Duration {
 	defer e.mu.Unlock()
 	if e.due.until <= now.UnixNano() && !e.sweep.untils {
 		e.sweep.untils = true
+		e.due.until = math.MaxInt64 // what is committed from here on says so itself
 		e.work.Go(e.releaseHolds)
 	}
 	if now.Before(e.sweep.next) || e.sweep.busy {
@@ -210,9 +211,9 @@ func (e *Engine) releaseHolds() {
 	e.mu.Lock()
 	e.sweep.untils = false
 	if err == nil {
-		e.due.until = next
+		e.due.until = min(e.due.until, next)
 	} else {
-		e.due.until = e.o.Now().Add(time.Second).UnixNano()
+		e.due.until = min(e.due.until, e.o.Now().Add(time.Second).UnixNano())
 	}
 	e.mu.Unlock()
 	e.wakeHousekeeper()
