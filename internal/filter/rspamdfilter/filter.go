@@ -109,7 +109,7 @@ func (f *Filter) post(ctx context.Context, m filter.Message, body io.ReadCloser,
 	}
 	req.ContentLength = size
 	req.Header = f.header(m.Item)
-	return f.t.RoundTrip(req)
+	return scanner.RoundTrip(f.t, req)
 }
 
 func (f *Filter) verdict(ctx context.Context, m filter.Message, resp *http.Response, forged *scanner.Forged) (filterproto.Verdict, error) {
