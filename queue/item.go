@@ -117,8 +117,9 @@ type Hold struct {
 	By     string    `json:"by"`     // "operator:NAME", "filter:NAME", "mtad"
 	Reason string    `json:"reason"` // "quarantine", "poison", "corrupt", or free text
 	Since  time.Time `json:"since"`
-	// Until: released by itself then. Zero means until somebody does.
+	// Until: it ends by itself then, as Then says. Zero means when somebody ends it.
 	Until time.Time `json:"until,omitzero"`
+	Then  HoldEnd   `json:"then,omitempty"`
 }
 
 // Lease says who works on an item.

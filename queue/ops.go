@@ -60,6 +60,8 @@ type Piece struct {
 }
 
 // AddRecipients appends recipients; one whose Path is present already is skipped.
+// An item of Incoming or Deferred is then split by (Transport, NextHop), as on
+// entering Incoming; one that is Active when its attempt is over (Move to Incoming).
 type AddRecipients struct{ Recipients []Recipient }
 
 // UpdateRecipients changes recipients by index.

@@ -18,6 +18,7 @@ type draft struct {
 	ended  bool        // a Move ended the lease
 	moved  bool
 	failed bool // FailPending was asked for
+	added  bool // recipients were added
 	own    bool // Envelope.Recipients is a copy already
 }
 
@@ -193,6 +194,9 @@ func (d *draft) setHold(h queue.Hold) error {
 	if len(h.Reason) > queue.MaxText || len(h.By) > queue.MaxText {
 		return tooLarge("hold", queue.MaxText)
 	}
+	if h.Then > queue.HoldBounce {
+		return fmt.Errorf("%w: end of a hold %v", queue.ErrInvalid, h.Then)
+	}
 	if h.Since.IsZero() {
 		h.Since = d.now()
 	}
@@ -289,7 +293,7 @@ func (d *draft) settle() error {
 		d.r.State, d.state, d.r.Stage = queue.Incoming, queue.Incoming, ""
 		d.ended = true
 	}
-	if d.moved && d.r.State == queue.Incoming {
+	if d.moved && d.r.State == queue.Incoming || d.added && (d.state == queue.Incoming || d.state == queue.Deferred) {
 		return d.splitByHop()
 	}
 	return nil

@@ -49,6 +49,7 @@ func (d *draft) addRecipients(rs []queue.Recipient) error {
 			continue
 		}
 		known[p.Path] = true
+		d.added = true
 		p.LastAttempt = clean(p.LastAttempt)
 		d.r.Envelope.Recipients = append(d.r.Envelope.Recipients, p)
 	}

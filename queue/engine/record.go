@@ -311,13 +311,7 @@ func (d *decoder) verdicts() []queue.Verdict {
 
 // marks are hold, trail, meta and outcome.
 func (e *encoder) marks(it *queue.Item) {
-	e.bool(it.Hold != nil)
-	if h := it.Hold; h != nil {
-		e.str(h.By)
-		e.str(h.Reason)
-		e.time(h.Since)
-		e.time(h.Until)
-	}
+	e.hold(it.Hold)
 	e.uint(uint64(len(it.Trail)))
 	for _, s := range it.Trail {
 		e.time(s.At)
@@ -343,9 +337,7 @@ func (e *encoder) marks(it *queue.Item) {
 }
 
 func (d *decoder) marks(it *queue.Item) {
-	if d.bool() {
-		it.Hold = &queue.Hold{By: d.str(), Reason: d.str(), Since: d.time(), Until: d.time()}
-	}
+	it.Hold = d.hold()
 	if n := d.count(3); n > 0 {
 		it.Trail = make([]queue.Step, n)
 	}

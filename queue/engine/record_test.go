@@ -22,7 +22,7 @@ func sampleRecord() *rec {
 		Trace:       []byte("Received: x\r\n"),
 		Generations: []queue.Generation{{Size: 300000, Segments: []queue.Segment{{Length: 300000}}}, {N: 1, By: "f", Size: 12, Segments: []queue.Segment{{Blob: 9, Length: 12}}}},
 		Verdicts:    []queue.Verdict{{Filter: "f", Disposition: "accept", Generation: 1, Score: -1.5, Symbols: []string{"A", "B"}, Reply: "r", Reason: "q", At: at}},
-		Hold:        &queue.Hold{By: "operator:x", Reason: "look", Since: at, Until: at.Add(time.Minute)},
+		Hold:        &queue.Hold{By: "operator:x", Reason: "look", Since: at, Until: at.Add(time.Minute), Then: queue.HoldBounce},
 		Trail:       []queue.Step{{At: at, Kind: queue.EventHeld, Text: "look"}},
 		Meta:        map[string]string{"k": "v", "l": ""},
 		Outcome:     &queue.Outcome{Disposition: queue.Deleted, Reply: "x", At: at},

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"time"
-
-	"mtad/queue"
 )
 
 // sweeper drops what is older than it is kept for, a bounded number of records
@@ -16,7 +14,7 @@ type sweeper struct {
 	next   time.Time
 	byEnd  []byte // keys before were swept
 	events []byte
-	untils bool // a release of holds is under way
+	untils bool // holds are being ended
 }
 
 const (
@@ -32,7 +30,7 @@ func (e *Engine) sweepOld(now time.Time) time.Duration {
 	if e.due.until <= now.UnixNano() && !e.sweep.untils {
 		e.sweep.untils = true
 		e.due.until = math.MaxInt64 // what is committed from here on says so itself
-		e.work.Go(e.releaseHolds)
+		e.work.Go(e.endHolds)
 	}
 	if now.Before(e.sweep.next) || e.sweep.busy {
 		return sweepEvery
@@ -187,52 +185,4 @@ func (e *Engine) sweepJobs(o *op, now time.Time) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// releaseHolds ends holds whose time has come.
-func (e *Engine) releaseHolds() {
-	next := int64(math.MaxInt64)
-	err := e.do(e.ctx, false, func(o *op) error {
-		it, err := e.log.Range([]byte{kUntil}, []byte{kUntil + 1})
-		if err != nil {
-			return unavailable("holds", err)
-		}
-		defer it.Close()
-		for n := 0; it.Next(); n++ {
-			at := int64(binary.BigEndian.Uint64(it.Key()[1:]))
-			if at > nanos(o.b.now) || n >= sweepStep {
-				next = at
-				break
-			}
-			e.releaseHold(o, tailKey(it.Key()))
-		}
-		return unavailable("holds", it.Err())
-	})
-	e.mu.Lock()
-	e.sweep.untils = false
-	if err == nil {
-		e.due.until = min(e.due.until, next)
-	} else {
-		e.due.until = min(e.due.until, e.o.Now().Add(time.Second).UnixNano())
-	}
-	e.mu.Unlock()
-	e.wakeHousekeeper()
-}
-
-func (e *Engine) releaseHold(o *op, k key) {
-	old, err := o.load(k)
-	if err != nil || old.Hold == nil || old.Hold.Until.IsZero() || old.Hold.Until.After(o.b.now) {
-		return
-	}
-	r := old.draft()
-	text := r.Hold.Reason
-	r.Hold = nil
-	r.rev = e.revs.Add(1)
-	addStep(r, queue.Step{At: o.b.now, Kind: queue.EventReleased, Text: text})
-	o.event(queue.EventReleased, r, "", text)
-	o.set(old, r)
-	o.sync = true
-	if l := e.leases.byKey[k]; l != nil {
-		l.was, l.rev, l.r = l.rev, r.rev, r
-	}
 }

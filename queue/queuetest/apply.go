@@ -36,6 +36,7 @@ type change struct {
 	items  []*item        // old's copy first, then the parts it was split into
 	ended  map[*item]bool // a Move or Finish ended its lease
 	failed map[*item]bool // by FailPending
+	added  map[*item]bool // recipients were
 	used   map[queue.BlobID]bool
 	events []queue.Event
 }
@@ -77,7 +78,7 @@ func (m *Model) apply(x queue.Txn, now time.Time) ([]queue.Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &change{m: m, x: x, now: now, msg: it.msg.clone(), old: it, lease: it.lease, ended: map[*item]bool{}, failed: map[*item]bool{}, used: map[queue.BlobID]bool{}}
+	c := &change{m: m, x: x, now: now, msg: it.msg.clone(), old: it, lease: it.lease, ended: map[*item]bool{}, failed: map[*item]bool{}, added: map[*item]bool{}, used: map[queue.BlobID]bool{}}
 	if c.lease == nil {
 		c.lease = &lease{}
 	}
@@ -185,7 +186,8 @@ func (c *change) settle() {
 		switch {
 		case it.State == queue.Active:
 			it.State = c.old.State
-		case it.State == queue.Incoming && c.ended[it] && it.Outcome == nil:
+		case it.Outcome != nil:
+		case it.State == queue.Incoming && c.ended[it], it.State != queue.Unfiltered && c.added[it]:
 			c.items = append(c.items, c.byRoute(it)[1:]...)
 		}
 	}

@@ -111,6 +111,7 @@ func (c *change) addRecipients(it *item, op queue.AddRecipients) error {
 		same := func(have queue.Recipient) bool { return have.Path == r.Path }
 		if !slices.ContainsFunc(it.Envelope.Recipients, same) {
 			it.Envelope.Recipients = append(it.Envelope.Recipients, r)
+			c.added[it] = true
 		}
 	}
 	if len(it.Envelope.Recipients) > queue.MaxRecipients {
@@ -189,6 +190,9 @@ func (c *change) addVerdict(it *item, v queue.Verdict) error {
 func (c *change) setHold(it *item, h queue.Hold) error {
 	if len(h.Reason) > queue.MaxText {
 		return fmt.Errorf("%w: hold reason", queue.ErrTooLarge)
+	}
+	if h.Then > queue.HoldBounce {
+		return fmt.Errorf("%w: end of a hold", queue.ErrInvalid)
 	}
 	if h.Since.IsZero() {
 		h.Since = c.now

@@ -69,7 +69,7 @@ func (p *player) duration(s string) time.Duration {
 	return d
 }
 
-// create|stage NAME to=PATH,… [stage=S] [chain=C] [hold=REASON] [until=D] [due=D] [dedupe=K]
+// create|stage NAME to=PATH,… [stage=S] [chain=C] [hold=REASON] [until=D] [then=END] [due=D] [dedupe=K]
 func (p *player) create(f []string) (string, error) {
 	name, o := f[1], options(f[2:])
 	opts := queue.CreateOptions{Chain: o["chain"], Stage: o["stage"], DedupeKey: o["dedupe"]}
@@ -98,6 +98,9 @@ func (p *player) holdOf(o map[string]string) *queue.Hold {
 	h := &queue.Hold{By: "operator:ann", Reason: o["hold"]}
 	if d := p.duration(o["until"]); d > 0 {
 		h.Until = p.now().Add(d)
+	}
+	if o["then"] != "" {
+		p.must(h.Then.UnmarshalText([]byte(o["then"])))
 	}
 	return h
 }

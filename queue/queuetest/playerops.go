@@ -15,6 +15,7 @@ import (
 //	relayed:N  busy:N  failed:N                  the result for recipient N
 //	hold:REASON  unhold  priority:N  due:DUR     marks
 //	part:N:OP…                                   recipient N parts with its own op
+//	add:PATH                                     another recipient
 //	attempt  bounce  done  discard  reject  delete
 func (p *player) ops(words []string) []queue.Op {
 	p.Helper()
@@ -50,6 +51,8 @@ func (p *player) op(w string) []queue.Op {
 	case "part":
 		n, rest, _ := strings.Cut(arg, ":")
 		return []queue.Op{queue.Split{Parts: []queue.Part{{Recipients: []int{p.atoi(n)}, Ops: p.op(rest)}}}}
+	case "add":
+		return []queue.Op{queue.AddRecipients{Recipients: []queue.Recipient{recipient(arg)}}}
 	case "priority":
 		return []queue.Op{queue.SetPriority{Priority: int8(p.atoi(arg))}}
 	case "due":

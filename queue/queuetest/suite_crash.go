@@ -108,6 +108,30 @@ var crashTests = []behaviour{
 		}
 		r.inState(moved, queue.Unfiltered)
 	}},
+	{"a hold that ran out while nobody was there ends as it says", crash | advance, func(r *rig) {
+		until := r.now().Add(time.Minute)
+		var held []queue.ID
+		for _, then := range []queue.HoldEnd{queue.HoldDelete, queue.HoldBounce, queue.HoldRelease} {
+			held = append(held, r.commit(queue.CreateOptions{Hold: &queue.Hold{By: "filter:scan", Reason: "spam", Until: until, Then: then}}, "b@example.net").ID)
+		}
+		r.crash()
+		if h := r.get(held[0]).Hold; h == nil || h.Then != queue.HoldDelete || !h.Until.Equal(until) {
+			r.Fatalf("hold %+v", h)
+		}
+		r.Advance(time.Minute)
+		r.eventually("deleted", func() bool { _, err := r.q.Get(r.ctx(), held[0]); return err != nil })
+		r.crash()
+		r.absent(held[0])
+		claims := r.claim(forDelivery)
+		if len(claims) != 2 {
+			r.Fatalf("%d to be worked on, want the bounced and the released one", len(claims))
+		}
+		for _, c := range claims {
+			if status := c.Item.Envelope.Recipients[0].Status; (status == queue.Failed) != (c.Item.ID == held[1]) {
+				r.Errorf("%s: %s", c.Item.ID, status)
+			}
+		}
+	}},
 	{"a split survives", crash, func(r *rig) {
 		it := r.commit(queue.CreateOptions{Stage: "scan"}, "a@example.net", "b@example.com", "c@example.net")
 		r.judge()

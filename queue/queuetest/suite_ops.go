@@ -162,6 +162,51 @@ var holdTests = []behaviour{
 			r.Errorf("still held: %+v", it.Hold)
 		}
 	}},
+	{"a hold that runs out drops the item where it says so", advance, func(r *rig) {
+		for _, stage := range []string{"", "scan"} {
+			id := r.commit(queue.CreateOptions{Stage: stage, Hold: &queue.Hold{By: "filter:scan", Until: r.now().Add(time.Minute), Then: queue.HoldDelete}}, "b@example.net").ID
+			if h := r.get(id).Hold; h == nil || h.Then != queue.HoldDelete {
+				r.Errorf("hold %+v", h)
+			}
+			r.Advance(59 * time.Second)
+			r.get(id)
+			r.Advance(time.Second)
+			r.eventually("its end", func() bool { _, err := r.q.Get(r.ctx(), id); return err != nil })
+			if o := r.history(id)[0].Outcome; o == nil || o.Disposition != queue.Deleted {
+				r.Errorf("outcome %+v", o)
+			}
+			r.claimNone(forDelivery)
+		}
+	}},
+	{"a hold that runs out returns the item where it says so", advance, func(r *rig) {
+		for _, stage := range []string{"", "scan"} {
+			id := r.commit(queue.CreateOptions{Stage: stage, NextAt: r.now().Add(time.Hour), Hold: &queue.Hold{By: "filter:scan", Until: r.now().Add(time.Minute), Then: queue.HoldBounce}}, "b@example.net").ID
+			r.Advance(time.Minute)
+			c := r.claimSoon(forDelivery)
+			it := c.Item
+			if rc := it.Envelope.Recipients[0]; it.ID != id || it.Hold != nil || rc.Status != queue.Failed || rc.Reported || rc.LastReply != queue.HoldBounced {
+				r.Errorf("item %+v", it)
+			}
+			r.claimNone(forScan)
+			r.change(c.Token, queue.Finish{Disposition: queue.Done})
+		}
+	}},
+	{"a hold does not run out under somebody's hands", advance, func(r *rig) {
+		id := r.incoming().ID
+		c := r.claimOne(forDelivery)
+		r.change(c.Token, queue.SetHold{Hold: queue.Hold{By: "filter:scan", Until: r.now().Add(time.Minute), Then: queue.HoldDelete}})
+		r.must(r.q.Extend(r.ctx(), []queue.Token{c.Token}, time.Hour)[0])
+		r.Advance(2 * time.Minute)
+		r.change(c.Token, queue.Note{Kind: queue.EventChanged, Text: "still mine"})
+		r.must(r.q.Release(r.ctx(), c.Token, 0, false))
+		r.Advance(2 * time.Second)
+		r.eventually("its end", func() bool { _, err := r.q.Get(r.ctx(), id); return err != nil })
+	}},
+	{"a hold with an end there is none of is refused", nothing, func(r *rig) {
+		id := r.incoming().ID
+		_, err := r.q.Apply(r.ctx(), queue.Txn{ID: id, Ops: []queue.Op{queue.SetHold{Hold: queue.Hold{By: "x", Then: 3}}}})
+		r.refused(err, queue.ErrInvalid)
+	}},
 	{"a quarantined message is scanned again", nothing, func(r *rig) {
 		id := r.unfiltered().ID
 		r.judge(queue.SetHold{Hold: queue.Hold{By: "filter:scan", Reason: "quarantine"}})

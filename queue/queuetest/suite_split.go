@@ -129,10 +129,19 @@ var splitTests = []behaviour{
 		it := r.commit(queue.CreateOptions{}, "a@a.example", "b@b.example")
 		part := r.history(it.ID)[1].ID
 		r.operate(part, queue.Finish{Disposition: queue.Deleted})
-		r.operate(it.ID, queue.AddRecipients{Recipients: []queue.Recipient{recipient("c@c.example")}})
+		r.operate(it.ID, queue.AddRecipients{Recipients: []queue.Recipient{recipient("c@a.example")}})
 		out := r.operate(it.ID, queue.Split{Parts: []queue.Part{{Recipients: []int{1}}}})
 		if len(out) != 2 || out[1].ID == part {
 			r.Errorf("parts %v, want none of %s", ids(out), part)
+		}
+	}},
+	{"a recipient added past the filters goes its own way", nothing, func(r *rig) {
+		for _, id := range []queue.ID{r.deferred().ID, r.commit(queue.CreateOptions{}, "a@a.example").ID} {
+			state := r.get(id).State
+			out := r.operate(id, queue.AddRecipients{Recipients: []queue.Recipient{recipient("c@c.example"), recipient("d@c.example")}})
+			if len(out) != 2 || len(out[0].Envelope.Recipients) != 1 || !slices.Equal(paths(out[1]), []string{"c@c.example", "d@c.example"}) || out[1].State != state {
+				r.Errorf("from %s: %+v", state, out)
+			}
 		}
 	}},
 	{"many routes make many parts", nothing, func(r *rig) {

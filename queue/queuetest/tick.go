@@ -15,16 +15,29 @@ func (m *Model) tick(now time.Time) {
 		m.lost(l.item, l, now)
 		m.wake()
 	}
-	for _, it := range m.state.items {
-		if h := it.Hold; h != nil && !h.Until.IsZero() && !h.Until.After(now) {
+	m.endHolds(now)
+	m.forget(now)
+}
+
+// endHolds does what the holds say whose time is over. An item that somebody works
+// on is let go at once, and ended when its lease is.
+func (m *Model) endHolds(now time.Time) {
+	for _, it := range m.state.live(func(it *item) bool { return it.Hold != nil }) {
+		h := it.Hold
+		switch {
+		case h.Until.IsZero() || h.Until.After(now):
+		case h.Then == queue.HoldRelease:
 			it.Hold, it.LostClaims = nil, 0
 			it.step(now, queue.EventReleased, h.Reason)
 			m.tell(it.msg, queue.Event{At: now, Kind: queue.EventReleased, ID: it.ID, State: it.State, Text: h.Reason})
 			m.state.touch(it)
 			m.wake()
+		case it.lease == nil && !it.msg.staged:
+			if _, err := m.apply(queue.Txn{ID: it.ID, By: "mtad", Ops: h.EndOps()}, now); err != nil {
+				panic("queuetest: a hold cannot be ended: " + err.Error()) // its ops are legal in every state
+			}
 		}
 	}
-	m.forget(now)
 }
 
 // expired leases, in the order in which they ran out.
