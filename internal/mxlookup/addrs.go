@@ -30,7 +30,7 @@ func (r *Resolver) addresses(ctx context.Context, name string) ([]netip.Addr, er
 	var list []netip.Addr
 	var err error
 	for i := range types {
-		list = append(list, found[i].addrs...)
+		list = append(list, found[i].addrs[:min(len(found[i].addrs), maxAddrs)]...)
 		if errs[i] != nil {
 			err = errs[i]
 		}

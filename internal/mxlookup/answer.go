@@ -25,12 +25,18 @@ type answer struct {
 	badMX bool
 	addrs []netip.Addr
 	names []string // of PTR records
+	texts []string // of TXT records
+	// octets are those of all TXT records; tooLong: more than are kept.
+	octets  int
+	tooLong bool
 	// alias, when set, is where a chain of CNAMEs went on without saying more.
 	alias string
 	ttl   time.Duration
 }
 
-func (a *answer) empty() bool { return len(a.mx) == 0 && len(a.addrs) == 0 && len(a.names) == 0 }
+func (a *answer) empty() bool {
+	return len(a.mx) == 0 && len(a.addrs) == 0 && len(a.names) == 0 && a.octets == 0
+}
 
 // reading collects the records of one answer.
 type reading struct {
@@ -101,6 +107,8 @@ func (r *reading) take(rr dns.RR) {
 		if a, ok := netip.AddrFromSlice(rr.AAAA.To16()); ok && usable(a) {
 			r.addrs = append(r.addrs, a)
 		}
+	case *dns.TXT:
+		r.takeText(rr)
 	case *dns.PTR:
 		if name, ok := hostName(rr.Ptr); ok {
 			r.names = append(r.names, name)
@@ -119,7 +127,7 @@ func (r *reading) finish(m *dns.Msg, last string, hops int) {
 	r.badMX = r.badMX && len(r.mx) == 0
 	slices.SortStableFunc(r.mx, func(a, b exchanger) int { return cmp.Compare(a.pref, b.pref) })
 	r.mx = slices.Clip(r.mx[:min(len(r.mx), maxHosts)])
-	r.addrs = slices.Clip(r.addrs[:min(len(r.addrs), maxAddrs)])
+	r.addrs = slices.Clip(r.addrs[:min(len(r.addrs), maxKnown)])
 	r.names = slices.Clip(r.names[:min(len(r.names), maxNames)])
 	soa := r.negativeTTL(m)
 	if r.empty() && !r.nullMX && !r.badMX && r.exists && hops > 0 && !soa {

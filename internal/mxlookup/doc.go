@@ -3,7 +3,8 @@
 // preference; the domain's own address where it has no MX; nothing where it
 // says that it takes no mail (null MX, RFC 7505). Mail exchangers no better than
 // ourselves are left out, so that mail does not come back. It also finds the
-// confirmed name of a client's address (Name).
+// confirmed name of a client's address (Name), and reads what senders publish
+// (LookupTXT and its siblings).
 //
 // It asks the servers of resolv.conf, or those it is given, over UDP and, when
 // an answer is truncated, over TCP. Answers are cached, also negative ones and,

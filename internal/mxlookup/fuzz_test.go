@@ -36,7 +36,7 @@ func FuzzAnswer(f *testing.F) {
 		if m.Unpack(wire) != nil {
 			return
 		}
-		for _, qtype := range []uint16{dns.TypeMX, dns.TypeA, dns.TypeAAAA} {
+		for _, qtype := range []uint16{dns.TypeMX, dns.TypeA, dns.TypeAAAA, dns.TypeTXT} {
 			checkAnswer(t, read(m, "one.test.", qtype))
 		}
 		q := new(dns.Msg).SetQuestion("one.test.", dns.TypeMX)
@@ -46,7 +46,7 @@ func FuzzAnswer(f *testing.F) {
 
 func checkAnswer(t *testing.T, a answer) {
 	t.Helper()
-	if len(a.mx) > maxHosts || len(a.addrs) > maxAddrs || a.ttl < 0 {
+	if len(a.mx) > maxHosts || len(a.addrs) > maxKnown || len(a.texts) > maxRecords || a.octets > maxText && !a.tooLong || a.ttl < 0 {
 		t.Fatalf("out of bounds: %+v", a)
 	}
 	for i, x := range a.mx {

@@ -22,7 +22,8 @@ const (
 // Bounds that hold whatever an answer says.
 const (
 	maxHosts   = 16 // mail exchangers used, best preference first
-	maxAddrs   = 8  // addresses of one host
+	maxAddrs   = 8  // addresses of one host that are tried, of one family
+	maxKnown   = 64 // addresses read of one answer
 	maxTargets = 40 // of one next hop
 	maxCNAMEs  = 8
 	maxRecords = 256 // read of one answer

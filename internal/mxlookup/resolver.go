@@ -86,7 +86,9 @@ func (r *Resolver) fetch(ctx context.Context, q question) *cached {
 		r.metrics.answered(q.qtype)
 	}
 	e.expires = r.o.Now().Add(ttl)
-	r.cache.put(e)
+	if e.answer.octets <= maxKept {
+		r.cache.put(e)
+	}
 	return e
 }
 
