@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"bytes"
+	"errors"
 	"unicode/utf8"
 
 	"mtad/internal/smtp"
@@ -174,27 +175,45 @@ func (s *session) auth(arg string) {
 	switch {
 	case s.o.Policy.Auth == nil:
 		s.say(&noImpl)
-	case !s.greeted:
+	case !s.greeted || !s.esmtp:
 		s.say(&wantHelo)
-	case s.tx.active || s.conv.Client.SASLUser != "":
+	case s.conv.Client.SASLUser != "":
+		s.say(&haveAuth)
+	case s.tx.active:
 		s.say(&notNow)
 	default:
 		s.idled()
-		s.sayReply(s.o.Policy.Auth(s.ctx, &s.conv, arg, s.challenge))
+		r := s.o.Policy.Auth(s.ctx, &s.conv, arg, s.challenge)
+		if s.closing || s.reason != "" {
+			return
+		}
+		s.sayReply(r)
+		s.endBy421(&r)
 	}
 }
 
+// ErrLineTooLong: a line of the client was too long, and is gone.
+var ErrLineTooLong = errors.New("smtpd: line too long")
+
+var errOver = errors.New("smtpd: session is over")
+
 // challenge sends a 334 and reads the client's line.
 func (s *session) challenge(text string) (string, error) {
-	s.sayReply(smtp.Reply{Code: 334, Text: text})
+	s.out = append(append(append(s.out, "334 "...), text...), "\r\n"...)
+	s.said(334)
+	s.dialogue = true
 	line, tooLong, err := s.readLine()
+	s.dialogue = false
 	if err != nil {
 		s.broken(err)
 		return "", err
 	}
-	line = bytes.TrimRight(line, "\r\n")
-	if tooLong {
-		line = nil
+	line, ok := s.unline(line)
+	switch {
+	case !ok:
+		return "", errOver
+	case tooLong:
+		return "", ErrLineTooLong
 	}
 	return string(line), nil
 }

@@ -33,6 +33,8 @@ type wire struct {
 	buf   []byte
 	r, w  int
 	large *[]byte // buf, when it is a borrowed one
+
+	dialogue bool // the next line is one of the AUTH command's
 	out   []byte
 	lost  error // first error of a write; nothing is written after it
 
@@ -99,9 +101,9 @@ func (c *wire) readLine() (line []byte, tooLong bool, err error) {
 		if i := bytes.IndexByte(c.buf[c.r:c.w], '\n'); i >= 0 {
 			line = c.buf[c.r : c.r+i+1]
 			c.r += i + 1
-			return line, skipped > 0 || len(line) > c.srv.o.Limits.CommandLine, nil
+			return line, skipped > 0 || len(line) > c.longest(line), nil
 		}
-		if c.buffered() >= c.srv.o.Limits.CommandLine {
+		if c.buffered() >= c.longest(c.buf[c.r:c.w]) {
 			// The last octet stays: it may be the CR of the line's end.
 			skipped += c.buffered() - 1
 			c.r = c.w - 1
@@ -109,11 +111,40 @@ func (c *wire) readLine() (line []byte, tooLong bool, err error) {
 				return nil, true, errFlood
 			}
 		}
+		c.stretch()
 		if err := c.await(!timed); err != nil {
 			return nil, false, err
 		}
 		timed = true
 	}
+}
+
+// authLine is the longest line of the AUTH command and its dialogue (RFC 4954
+// §4), with CRLF.
+const authLine = 12288
+
+// longest is how long the line that begins with b may be.
+func (c *wire) longest(b []byte) int {
+	limit := c.srv.o.Limits.CommandLine
+	if c.srv.o.Policy.Auth == nil || limit >= authLine {
+		return limit
+	}
+	if c.dialogue || len(b) > 5 && b[4] == ' ' && bytes.EqualFold(b[:4], []byte("AUTH")) {
+		return authLine
+	}
+	return limit
+}
+
+// stretch makes room for a line that is longer than the buffer.
+func (c *wire) stretch() {
+	if c.large != nil || c.buffered() < len(c.buf) {
+		return
+	}
+	large := largeBuffers.Get().(*[]byte)
+	n := copy(*large, c.buf[c.r:c.w])
+	c.large = large
+	c.buf, *c.large = *c.large, c.buf
+	c.r, c.w = 0, n
 }
 
 // await reads more of a command.

@@ -18,6 +18,9 @@ func (s *session) mail(arg string) {
 	case s.o.RequireTLS && !s.conv.TLS:
 		s.say(&wantTLS)
 		return
+	case s.o.RequireAuth && s.conv.Client.SASLUser == "":
+		s.say(&wantAuth)
+		return
 	case s.tx.active:
 		s.say(&nested)
 		return
@@ -83,7 +86,7 @@ func (s *session) startMail(path smtp.Path, p smtp.MailParams) {
 	c = s.tx.fwd.over(c)
 	c.SizeHint = max(p.Size, 0)
 	if p.HasAuth {
-		c.SASLSender = p.Auth
+		c.SASLSender = s.asserted(p.Auth)
 	}
 	s.tx.active, s.tx.utf8 = true, p.UTF8
 	s.tx.env = queue.Envelope{
@@ -99,6 +102,18 @@ func (s *session) startMail(path smtp.Path, p smtp.MailParams) {
 	}
 	s.messages++
 	s.say(&okMail)
+}
+
+// asserted is what becomes of MAIL AUTH=.
+func (s *session) asserted(mailbox string) string {
+	may := s.mayRelay()
+	if s.o.Policy.Assert != nil {
+		may = s.o.Policy.Assert(&s.conv, mailbox)
+	}
+	if !may {
+		return "<>"
+	}
+	return mailbox
 }
 
 func (s *session) endBy421(r *smtp.Reply) {

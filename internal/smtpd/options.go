@@ -46,6 +46,9 @@ type Options struct {
 	// refuses mail before TLS with 530 5.7.0.
 	TLS                     *tls.Config
 	ImplicitTLS, RequireTLS bool
+	// RequireAuth refuses MAIL with 530 5.7.0 before the client logged in, in
+	// Networks or not.
+	RequireAuth bool
 
 	LineEnds LineEnds
 	Limits   Limits

@@ -2,6 +2,8 @@ package smtpd
 
 import (
 	"context"
+	"crypto/tls"
+	"net/netip"
 
 	"mtad/internal/smtp"
 	"mtad/queue"
@@ -24,11 +26,17 @@ type Policy struct {
 	Reset func(c *Conversation)
 	Close func(c *Conversation)
 	// Keywords adds lines to the reply to EHLO. Auth serves AUTH (RFC 4954): it
-	// asks the client with ask, whose answer is a line of at most
-	// Limits.CommandLine, and sets Conversation.Client's SASL attributes on
-	// success: a client with a SASLUser may relay.
+	// sends the client a challenge in base64 with ask, whose answer is a line
+	// without its end, and sets Conversation.Client's SASL attributes on success: a
+	// client with a SASLUser may relay. A line of more than 12288 octets is
+	// ErrLineTooLong; after another error of ask the session is over. A reply with
+	// code 421 ends the session.
 	Keywords func(c *Conversation) []string
 	Auth     func(ctx context.Context, c *Conversation, arg string, ask func(challenge string) (string, error)) smtp.Reply
+	// Assert says whether the client may name the mailbox that first sent the
+	// message (MAIL AUTH=); for one that may not it becomes "<>" (RFC 4954 §5). nil
+	// lets those do so that may relay.
+	Assert func(c *Conversation, mailbox string) bool
 }
 
 // Conversation is what a Policy sees of a session. Its fields are the
@@ -38,6 +46,9 @@ type Conversation struct {
 	Client   queue.Client
 	Trusted  bool // in Options.Networks
 	TLS      bool
+	Secure   *tls.Conn        // with TLS: the connection; not to be read or written
+	Leaf     *tls.Certificate // with TLS: what we showed, if Options.TLS says it to its Conn
+	Local    netip.Addr       // ours; invalid: unknown
 	Envelope *queue.Envelope // of the transaction; recipients so far
 	State    any             // the Policy's own
 }

@@ -36,6 +36,8 @@ var (
 	inBdat     = can(503, "5.5.1", "BDAT is under way, end it with LAST or RSET")
 	notNow     = can(503, "5.5.1", "not within a mail transaction")
 	wantTLS    = can(530, "5.7.0", "issue STARTTLS first")
+	wantAuth   = can(530, "5.7.0", "authentication required")
+	haveAuth   = can(503, "5.5.1", "already authenticated")
 	haveTLS    = can(503, "5.5.1", "TLS is active already")
 	tlsInject  = can(554, "5.7.0", "input after STARTTLS before the handshake")
 	notListed  = can(550, "5.7.0", "not authorized to use this command")

@@ -75,6 +75,9 @@ func (s *session) setPeer(a net.Addr) {
 	if t, ok := a.(*net.TCPAddr); ok {
 		s.setAddr(t.AddrPort().Addr())
 		s.conv.Client.Port = uint16(t.Port)
+		if l, ok := s.raw.LocalAddr().(*net.TCPAddr); ok {
+			s.conv.Local = l.AddrPort().Addr().Unmap()
+		}
 	}
 }
 

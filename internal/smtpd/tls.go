@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"net"
 	"strings"
 	"time"
 )
@@ -46,7 +47,7 @@ func (s *session) starttls(arg string) {
 // word: there is nothing that both sides could read.
 func (s *session) handshake() bool {
 	s.r, s.w = 0, 0
-	c := tls.Server(s.raw, s.o.TLS)
+	c := tls.Server(shown{s.raw, &s.conv}, s.o.TLS)
 	if err := s.raw.SetDeadline(time.Now().Add(s.o.Limits.Handshake)); err != nil {
 		s.end("lost")
 		return false
@@ -58,10 +59,21 @@ func (s *session) handshake() bool {
 		s.end("tls_handshake")
 		return false
 	}
-	s.conn = c
+	s.conn, s.conv.Secure = c, c
 	s.setTLS(c.ConnectionState())
 	return true
 }
+
+// shown is the connection under TLS. It is told which certificate is shown: the
+// standard library gives it to Config.GetCertificate as ClientHelloInfo.Conn, and
+// does not remember the answer.
+type shown struct {
+	net.Conn
+	conv *Conversation
+}
+
+// ShowCertificate notes the certificate of the handshake.
+func (s shown) ShowCertificate(c *tls.Certificate) { s.conv.Leaf = c }
 
 func (s *session) setTLS(st tls.ConnectionState) {
 	c := &s.conv.Client
