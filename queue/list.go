@@ -158,17 +158,6 @@ const (
 	EventChanged   EventKind = "changed" // an operator's or a filter's edit
 )
 
-// Event is one thing that happened, as committed.
-type Event struct {
-	Cursor    Cursor    `json:"cursor"`
-	At        time.Time `json:"at"`
-	Kind      EventKind `json:"kind"`
-	ID        ID        `json:"id"`
-	State     State     `json:"state"`
-	Recipient string    `json:"recipient,omitempty"`
-	Text      string    `json:"text,omitempty"`
-}
-
 // Health says whether the queue can do its work.
 type Health struct {
 	// Ready: new messages are accepted. Reason says why not.

@@ -66,8 +66,10 @@ type Queue interface {
 	// Job reports on a job; finished ones are kept for a day.
 	Job(ctx context.Context, id JobID) (JobStatus, error)
 
-	// Watch streams events from after the cursor ("" is now), at least once, in
-	// order within a message. ErrExpired when the cursor is older than what is kept.
+	// Watch streams events from after the cursor ("" is now, Since a time), at least
+	// once, in order within a message. What it tells is on stable storage: no crash
+	// takes it back. ErrExpired when the cursor is older than what is kept, or names
+	// a place that is not.
 	Watch(ctx context.Context, after Cursor) (EventStream, error)
 
 	// Health says whether the queue can do its work.

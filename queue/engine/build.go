@@ -18,17 +18,19 @@ type change struct {
 
 // op is what one request changes. Nothing of it counts until it is merged.
 type op struct {
-	b       *build
-	changes []change
-	groups  map[uint64]*group
-	chunks  []chunkWrite
-	drops   []ChunkKey
-	deletes [][]byte
-	puts    []put
-	events  []queue.Event
-	after   []func() // with mu held, when the batch is durable
-	undo    []func() // with mu held, when it failed
-	sync    bool
+	b        *build
+	changes  []change
+	groups   map[uint64]*group
+	chunks   []chunkWrite
+	drops    []ChunkKey
+	deletes  [][]byte
+	puts     []put
+	events   []queue.Event
+	facts    *queue.EventFacts // of factsRec
+	factsRec *rec
+	after    []func() // with mu held, when the batch is durable
+	undo     []func() // with mu held, when it failed
+	sync     bool
 }
 
 type chunkWrite struct {
@@ -237,12 +239,8 @@ func (b *build) settle() {
 			e.enqueue(r)
 		}
 	}
-	if len(b.events) > 0 {
-		if e.epoch == b.epoch {
-			e.told = e.tot.seq // batches are settled in order, one at a time
-		}
-		close(e.news)
-		e.news = make(chan struct{})
+	if len(b.events) > 0 && e.epoch == b.epoch {
+		e.told = e.tot.seq // batches are settled in order, one at a time
 	}
 }
 
@@ -319,16 +317,4 @@ func (o *op) set(old, r *rec) {
 		}
 	}
 	o.changes = append(o.changes, change{key: k, old: old, new: r})
-}
-
-func (o *op) event(kind queue.EventKind, r *rec, recipient, text string) {
-	if r.Staged {
-		if m := o.b.e.staged[r.key().msg]; m != nil { // told at the commit
-			o.after = append(o.after, func() {
-				m.untold = append(m.untold, queue.Event{At: o.b.now, Kind: kind, ID: r.ID, State: r.State, Recipient: recipient, Text: text})
-			})
-		}
-		return
-	}
-	o.events = append(o.events, queue.Event{At: o.b.now, Kind: kind, ID: r.ID, State: r.State, Recipient: recipient, Text: text})
 }

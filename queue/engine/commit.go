@@ -102,6 +102,13 @@ func (e *Engine) syncLazy(l *loopState) {
 	e.mu.Unlock()
 	start := time.Now()
 	err := e.log.Sync()
+	if err == nil {
+		e.mu.Lock()
+		if e.epoch == epoch {
+			e.publish() // this loop alone settles batches: all of them were synced
+		}
+		e.mu.Unlock()
+	}
 	if e.o.Observe != nil {
 		e.o.Observe(BatchStats{Synced: true, SyncDuration: time.Since(start), Err: err})
 	}
@@ -168,12 +175,15 @@ func (e *Engine) takeWaiting(l *loopState) {
 // commit makes one batch of what was gathered and answers everybody.
 func (e *Engine) commit(l *loopState) {
 	e.mu.Lock()
+	// The batch before the question: what was made of another incarnation of the
+	// log than the one that the memory fits, or while it was down, is not used.
+	b := e.newBuild()
 	if err := e.usable(); err != nil {
 		e.mu.Unlock()
+		b.out.Discard()
 		answer(l.batch, err)
 		return
 	}
-	b := e.newBuild()
 	for _, r := range l.batch {
 		o := op{b: b}
 		if r.err = r.run(&o); r.err == nil {
@@ -183,6 +193,7 @@ func (e *Engine) commit(l *loopState) {
 	b.finish()
 	e.mu.Unlock()
 
+	synced := b.sync && b.out.Len() > 0
 	err := e.apply(l, b)
 
 	e.mu.Lock()
@@ -194,6 +205,9 @@ func (e *Engine) commit(l *loopState) {
 		e.down(b.epoch)
 	} else {
 		b.settle()
+		if synced && e.epoch == b.epoch {
+			e.publish()
+		}
 	}
 	e.mu.Unlock()
 	if err != nil {

@@ -58,7 +58,7 @@ func (e *Engine) reportCorrupt(k key) {
 			r.rev = e.revs.Add(1)
 			r.Hold = &queue.Hold{By: "mtad", Reason: "corrupt", Since: o.b.now}
 			addStep(r, queue.Step{At: o.b.now, Kind: queue.EventHeld, Text: "corrupt"})
-			o.event(queue.EventHeld, r, "", "corrupt")
+			o.tell(r, queue.Event{Kind: queue.EventHeld, Text: "corrupt", Hold: r.Hold})
 			o.set(old, r)
 			o.sync = true
 			if l := e.leases.byKey[k]; l != nil {

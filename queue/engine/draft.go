@@ -50,6 +50,7 @@ func (d *draft) one(o queue.Op) error {
 			return tooLarge("reverse-path", maxPath)
 		}
 		d.r.Envelope.ReversePath = o.Path
+		d.t.o.facts = nil
 		d.note(queue.EventChanged, "reverse-path")
 	case queue.AddVerdict:
 		return d.addVerdict(o.Verdict)
@@ -99,8 +100,19 @@ func (d *draft) now() time.Time { return d.t.o.b.now }
 
 // note adds a step to the trail and an event.
 func (d *draft) note(kind queue.EventKind, text string) {
-	addStep(d.r, queue.Step{At: d.now(), Kind: kind, Text: text})
+	d.step(kind, text)
 	d.t.o.event(kind, d.r, "", text)
+}
+
+// step adds to the trail alone.
+func (d *draft) step(kind queue.EventKind, text string) {
+	addStep(d.r, queue.Step{At: d.now(), Kind: kind, Text: text})
+}
+
+// telling is note for an event that says more than its text.
+func (d *draft) telling(ev queue.Event) {
+	d.step(ev.Kind, ev.Text)
+	d.t.o.tell(d.r, ev)
 }
 
 // addStep keeps the first half of a trail and the newest steps.
@@ -162,6 +174,11 @@ func (d *draft) move(m queue.Move) error {
 	case m.To == queue.Deferred && !m.NextAt.IsZero():
 		text = "until " + m.NextAt.UTC().Format(time.RFC3339)
 	}
+	if kind == queue.EventDeferred {
+		d.step(kind, text)
+		d.t.o.deferral(d.r, text)
+		return nil
+	}
 	d.note(kind, text)
 	return nil
 }
@@ -186,7 +203,7 @@ func (d *draft) addVerdict(v queue.Verdict) error {
 	if over := len(d.r.Verdicts) - queue.MaxVerdicts; over > 0 {
 		d.r.Verdicts = slices.Delete(d.r.Verdicts, 0, over)
 	}
-	d.note(queue.EventFiltered, v.Filter+" "+v.Disposition)
+	d.telling(queue.Event{Kind: queue.EventFiltered, Text: v.Filter + " " + v.Disposition, Verdict: eventVerdict(v)})
 	return nil
 }
 
@@ -202,7 +219,7 @@ func (d *draft) setHold(h queue.Hold) error {
 	}
 	h.Since, h.Until = clean(h.Since), clean(h.Until)
 	d.r.Hold = &h
-	d.note(queue.EventHeld, h.Reason)
+	d.telling(queue.Event{Kind: queue.EventHeld, Text: h.Reason, Hold: &h})
 	return nil
 }
 
@@ -225,6 +242,7 @@ func (d *draft) setMeta(set map[string]string) error {
 		m = nil
 	}
 	d.r.Meta = m
+	d.t.o.facts = nil
 	return nil
 }
 
@@ -248,12 +266,12 @@ func (d *draft) failPending(reply string) error {
 		p := &d.r.Envelope.Recipients[i]
 		if p.Status == queue.Pending {
 			p.Status, p.LastReply = queue.Failed, reply
-			d.t.o.event(queue.EventFailed, d.r, p.Path, reply)
+			d.t.o.recipient(queue.EventFailed, d.r, p, reply)
 		}
 	}
 	d.r.NextAt = time.Time{}
 	d.failed = true
-	d.note(queue.EventBounced, reply)
+	d.telling(queue.Event{Kind: queue.EventBounced, Text: reply, Summary: true})
 	return nil
 }
 
@@ -277,7 +295,7 @@ func (d *draft) finish(f queue.Finish) error {
 	if f.Reply != "" {
 		text += ": " + f.Reply
 	}
-	d.note(queue.EventFinished, strings.ToValidUTF8(text, "?"))
+	d.telling(queue.Event{Kind: queue.EventFinished, Text: strings.ToValidUTF8(text, "?"), Outcome: d.r.Outcome})
 	return nil
 }
 

@@ -66,7 +66,8 @@ type Engine struct {
 	tot      totals
 	leases   leaseTable
 	pending  map[key]bool // changed by the batch under way
-	told     uint64       // number of the last batch whose events readers may see
+	told     uint64       // number of the last batch whose events were settled
+	synced   uint64       // number of the last batch whose events are durable: readers may see them
 	lanes    map[laneID]*lane
 	staged   map[uint64]*stagedMessage
 	fresh    freshCache
@@ -142,7 +143,10 @@ func (e *Engine) load() error {
 	}
 	e.dropStaged()
 	e.reset()
-	defer func() { e.told = e.tot.seq }()
+	defer func() {
+		e.told = e.tot.seq
+		e.publish()
+	}()
 	b, err := e.log.Get([]byte{kTotals}, nil)
 	switch {
 	case errors.Is(err, ErrNoKey):

@@ -246,7 +246,7 @@ func (e *Engine) loseLease(o *op, l *lease, delay time.Duration) error {
 	if r.LostClaims >= e.o.MaxClaims && r.Hold == nil {
 		r.Hold = &queue.Hold{By: "mtad", Reason: "poison", Since: o.b.now}
 		addStep(r, queue.Step{At: o.b.now, Kind: queue.EventHeld, Text: "poison"})
-		o.event(queue.EventHeld, r, "", "poison")
+		o.tell(r, queue.Event{Kind: queue.EventHeld, Text: "poison", Hold: r.Hold})
 	}
 	// From here on the token is void, whatever comes of the batch.
 	e.leases.remove(l)

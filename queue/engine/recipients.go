@@ -85,10 +85,10 @@ func (d *draft) updateRecipients(us []queue.RecipientUpdate) error {
 const maxTold = 5
 
 // told is an event of one recipient, and with trail a step.
-func (d *draft) told(kind queue.EventKind, path, reply string, trail bool) {
-	d.t.o.event(kind, d.r, path, reply)
+func (d *draft) told(kind queue.EventKind, p *queue.Recipient, reply string, trail bool) {
+	d.t.o.recipient(kind, d.r, p, reply)
 	if trail {
-		text := path + ": " + reply
+		text := p.Path + ": " + reply
 		addStep(d.r, queue.Step{At: d.now(), Kind: kind, Text: text[:min(len(text), queue.MaxText)]})
 	}
 }
@@ -116,13 +116,13 @@ func (d *draft) updateRecipient(p *queue.Recipient, u *queue.RecipientUpdate, tr
 	}
 	switch p.Status {
 	case queue.Pending:
-		d.told(queue.EventDeferred, p.Path, u.Reply, trail)
+		d.told(queue.EventDeferred, p, u.Reply, trail)
 	case queue.Delivered, queue.Relayed:
-		d.told(queue.EventDelivered, p.Path, u.Reply, trail)
+		d.told(queue.EventDelivered, p, u.Reply, trail)
 	case queue.Failed:
-		d.told(queue.EventFailed, p.Path, u.Reply, trail)
+		d.told(queue.EventFailed, p, u.Reply, trail)
 	case queue.Removed:
-		d.t.o.event(queue.EventChanged, d.r, p.Path, "recipient removed")
+		d.t.o.recipient(queue.EventChanged, d.r, p, "recipient removed")
 	}
 }
 

@@ -183,7 +183,7 @@ func (w *writer) commitStaged(ctx context.Context) (it queue.Item, err error) {
 			addStep(r, queue.Step{At: o.b.now, Kind: queue.EventAccepted})
 			o.set(nil, r)
 		}
-		o.event(queue.EventAccepted, rs[0], "", "")
+		o.accepted(rs[0])
 		o.events = append(o.events, m.untold...)
 		w.group(o, g, len(rs) > 1)
 		if first < 0 {

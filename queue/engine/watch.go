@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ func encodeEvents(dst []byte, at time.Time, evs []queue.Event) []byte {
 		e.str(v.Recipient)
 		e.str(v.Text)
 	}
+	e.more(evs)
 	return seal(e.b)
 }
 
@@ -50,11 +52,13 @@ func decodeEvents(b []byte) (time.Time, []queue.Event, error) {
 		v.State = queue.State(d.byte())
 		v.Recipient, v.Text = d.str(), d.str()
 	}
+	d.more(evs)
 	return at, evs, d.err
 }
 
-// place in the stream of events: the batch, and how many of its events were
-// read.
+// eventPlace is a place in the stream of events: the batch, and how many of its
+// events were read. The place after the last event of a batch is the beginning of
+// the next one, so that the batch need not be kept for it.
 type eventPlace struct {
 	seq uint64
 	n   int
@@ -75,47 +79,97 @@ func parseEventCursor(c queue.Cursor) (p eventPlace, err error) {
 	return p, nil
 }
 
+// publish lets readers see the events of everything that was settled, now that it
+// is on stable storage. mu is held.
+func (e *Engine) publish() {
+	if e.synced == e.told {
+		return
+	}
+	e.synced = e.told
+	close(e.news)
+	e.news = make(chan struct{})
+}
+
 // Watch implements queue.Queue.
 func (e *Engine) Watch(_ context.Context, after queue.Cursor) (queue.EventStream, error) {
 	e.mu.Lock()
 	err := e.usable()
-	at := eventPlace{seq: e.told + 1} // a batch on its way is told
+	end := e.told + 1 // a batch on its way is told
 	e.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
 	if after == "" {
-		return &stream{e: e, at: at}, nil
+		return &stream{e: e, at: eventPlace{seq: end}}, nil
+	}
+	if t, ok := after.SinceTime(); ok {
+		p, err := e.eventsSince(t, end)
+		return &stream{e: e, at: p}, err
 	}
 	p, err := parseEventCursor(after)
 	if err != nil {
 		return nil, err
 	}
-	switch first, err := e.firstEvents(); {
+	switch first, err := e.firstEvents(end); {
 	case err != nil:
 		return nil, err
-	case p.seq > at.seq, p.seq < first:
+	case p.seq > end, p.seq < first:
 		return nil, queue.ErrExpired
 	}
 	return &stream{e: e, at: p}, nil
 }
 
-// firstEvents is the oldest batch that is kept.
-func (e *Engine) firstEvents() (uint64, error) {
-	s, err := e.snapshot()
-	if err != nil {
-		return 0, err
+// firstEvents is the oldest batch that is kept, end when there is none.
+func (e *Engine) firstEvents(end uint64) (uint64, error) {
+	seq, _, err := e.eventsFrom(0)
+	if errors.Is(err, ErrNoKey) {
+		return end, nil
 	}
-	defer s.Close()
-	it, err := s.Range([]byte{kEvents}, []byte{kEvents + 1})
+	return seq, err
+}
+
+// eventsSince is the place of the first event at t or after it, end when there is
+// none. Batches are in the order of their times, as far as the clock was.
+func (e *Engine) eventsSince(t time.Time, end uint64) (eventPlace, error) {
+	lo, err := e.firstEvents(end)
+	hi := end
+	for err == nil && lo < hi {
+		mid := lo + (hi-lo)/2
+		var seq uint64
+		var at time.Time
+		switch seq, at, err = e.eventsFrom(mid); {
+		case errors.Is(err, ErrNoKey):
+			hi, err = mid, nil
+		case err != nil:
+		case at.Before(t):
+			lo = seq + 1
+		default:
+			hi = mid
+		}
+	}
+	return eventPlace{seq: lo}, err
+}
+
+// eventsFrom finds the first batch from seq on, ErrNoKey when there is none.
+func (e *Engine) eventsFrom(seq uint64) (uint64, time.Time, error) {
+	e.vis.RLock()
+	defer e.vis.RUnlock()
+	it, err := e.log.Range(seqKey(nil, kEvents, seq), []byte{kEvents + 1})
 	if err != nil {
-		return 0, unavailable("events", err)
+		return 0, time.Time{}, unavailable("events", err)
 	}
 	defer it.Close()
-	if it.Next() {
-		return binary.BigEndian.Uint64(it.Key()[1:]), nil
+	if !it.Next() {
+		if err := it.Err(); err != nil {
+			return 0, time.Time{}, unavailable("events", err)
+		}
+		return 0, time.Time{}, ErrNoKey
 	}
-	return 0, unavailable("events", it.Err())
+	var at time.Time
+	if body, err := unseal(it.Value()); err == nil {
+		at = (&decoder{b: body}).time()
+	}
+	return binary.BigEndian.Uint64(it.Key()[1:]), at, nil
 }
 
 // stream reads events batch by batch.
@@ -134,29 +188,23 @@ func (s *stream) Next(ctx context.Context) (queue.Event, error) {
 			return queue.Event{}, fmt.Errorf("%w: closed", queue.ErrInvalid)
 		}
 		if s.loaded && s.at.n < len(s.batch) {
-			ev := s.batch[s.at.n]
-			s.at.n++
-			ev.Cursor = s.at.cursor()
-			return ev, nil
+			return s.take(), nil
 		}
 		if s.loaded {
 			s.at, s.loaded = eventPlace{seq: s.at.seq + 1}, false
 		}
 		s.e.mu.Lock()
 		err := s.e.usable()
-		news, last := s.e.news, s.e.tot.seq
+		news, last := s.e.news, s.e.synced
 		s.e.mu.Unlock()
 		if err != nil {
 			return queue.Event{}, err
 		}
 		if s.at.seq <= last {
-			found, err := s.load()
-			if err != nil {
+			if err := s.load(); err != nil {
 				return queue.Event{}, err
 			}
-			if found {
-				continue
-			}
+			continue
 		}
 		select {
 		case <-news:
@@ -168,29 +216,36 @@ func (s *stream) Next(ctx context.Context) (queue.Event, error) {
 	}
 }
 
-// load reads the next batch that is durable.
-func (s *stream) load() (bool, error) {
+// take is the next event of the batch.
+func (s *stream) take() queue.Event {
+	ev := s.batch[s.at.n]
+	s.at.n++
+	if s.at.n == len(s.batch) {
+		s.at, s.loaded, s.batch = eventPlace{seq: s.at.seq + 1}, false, nil
+	}
+	ev.Cursor = s.at.cursor()
+	return ev
+}
+
+// load reads the batch of s.at. Batches are numbered without gaps: one that is
+// missing is not kept any more.
+func (s *stream) load() error {
 	s.e.vis.RLock()
 	defer s.e.vis.RUnlock()
-	it, err := s.e.log.Range(seqKey(nil, kEvents, s.at.seq), []byte{kEvents + 1})
+	b, err := s.e.log.Get(seqKey(nil, kEvents, s.at.seq), nil)
+	switch {
+	case errors.Is(err, ErrNoKey):
+		return fmt.Errorf("engine: events of batch %d: %w", s.at.seq, queue.ErrExpired)
+	case err != nil:
+		return unavailable("events", err)
+	}
+	_, evs, err := decodeEvents(b)
 	if err != nil {
-		return false, unavailable("events", err)
-	}
-	defer it.Close()
-	if !it.Next() {
-		return false, unavailable("events", it.Err())
-	}
-	seq := binary.BigEndian.Uint64(it.Key()[1:])
-	if seq != s.at.seq && s.at.n > 0 {
-		s.at.n = 0
-	}
-	_, evs, err := decodeEvents(it.Value())
-	if err != nil {
-		s.e.slog.Error("events cannot be read", "batch", seq, "error", err)
+		s.e.slog.Error("events cannot be read", "batch", s.at.seq, "error", err)
 		evs = nil
 	}
-	s.at.seq, s.batch, s.loaded = seq, evs, true
-	return true, nil
+	s.batch, s.loaded = evs, true
+	return nil
 }
 
 // Close implements queue.EventStream.

@@ -315,9 +315,9 @@ func (w *writer) accept(t *txn, r *rec) {
 	d := &draft{t: t, r: r, state: r.State, moved: r.State == queue.Incoming}
 	t.items = append(t.items, d)
 	addStep(r, queue.Step{At: t.o.b.now, Kind: queue.EventAccepted})
-	t.o.event(queue.EventAccepted, r, "", "")
+	t.o.accepted(r)
 	if r.Hold != nil {
-		d.note(queue.EventHeld, r.Hold.Reason)
+		d.telling(queue.Event{Kind: queue.EventHeld, Text: r.Hold.Reason, Hold: r.Hold})
 	}
 }
 

@@ -3,6 +3,7 @@ package queuetest
 import (
 	"context"
 	"slices"
+	"time"
 
 	"mtad/queue"
 )
@@ -108,6 +109,37 @@ var watchTests = []behaviour{
 		r.operate(id, queue.ReleaseHold{})
 		r.until(s, queue.EventHeld)
 		r.until(s, queue.EventReleased)
+	}},
+	{"a stream since a time begins with what happened then", nothing, func(r *rig) {
+		first := r.incoming().ID
+		s := r.watch(queue.Since(time.Time{}))
+		e := r.next(s)
+		if e.ID != first || e.Kind != queue.EventAccepted {
+			r.Errorf("first event ever: %+v", e)
+		}
+		if e := r.next(r.watch(queue.Since(e.At))); e.ID != first {
+			r.Errorf("since the time of an event: %+v", e)
+		}
+		last := r.watch(queue.Since(e.At.Add(time.Hour)))
+		ctx, cancel := context.WithCancel(r.ctx())
+		cancel()
+		_, err := last.Next(ctx)
+		r.refused(err, context.Canceled)
+	}},
+	{"a stream is resumed after every event", nothing, func(r *rig) {
+		start := r.watch("")
+		r.unfiltered()
+		r.judge(queue.AddVerdict{Verdict: queue.Verdict{Filter: "scan", Disposition: "accept"}})
+		r.change(r.claimOne(forDelivery).Token, relayed(1)...)
+		all := r.until(start, queue.EventFinished)
+		for i, e := range all[:len(all)-1] {
+			again := r.watch(e.Cursor)
+			for _, want := range all[i+1:] {
+				if got := r.next(again); got.Cursor != want.Cursor || got.Kind != want.Kind || got.Recipient != want.Recipient {
+					r.Errorf("after event %d: %+v, want %+v", i, got, want)
+				}
+			}
+		}
 	}},
 	{"a watcher gives up with its context", nothing, func(r *rig) {
 		ctx, cancel := context.WithCancel(r.ctx())

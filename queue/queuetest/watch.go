@@ -32,7 +32,12 @@ func (m *Model) Watch(ctx context.Context, after queue.Cursor) (queue.EventStrea
 		return nil, err
 	}
 	next := len(m.state.events)
-	if after != "" {
+	if t, ok := after.SinceTime(); ok {
+		next = 0
+		for next < len(m.state.events) && m.state.events[next].At.Before(t) {
+			next++
+		}
+	} else if after != "" {
 		next, err = strconv.Atoi(string(after))
 		switch {
 		case err != nil || next < 0:
