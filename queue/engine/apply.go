@@ -277,9 +277,20 @@ type answered struct {
 	at    time.Time
 	items []*rec
 	ended bool
+	sync  bool // durable: true also of a log that was opened anew
 }
 
 func (n *nonceTable) init() { n.answers = map[string]*answered{} }
+
+// reopened forgets the answers that may have been lost with the log. Those that
+// were not are found in the records.
+func (n *nonceTable) reopened() {
+	for name, a := range n.answers {
+		if !a.sync {
+			delete(n.answers, name)
+		}
+	}
+}
 
 func nonceName(x *queue.Txn) string {
 	if x.Token != "" {
@@ -348,7 +359,7 @@ func (t *txn) remember() {
 	if t.x.Nonce == "" {
 		return
 	}
-	a := &answered{at: t.o.b.now, ended: t.items[0].ended || t.items[0].r.Outcome != nil}
+	a := &answered{at: t.o.b.now, ended: t.items[0].ended || t.items[0].r.Outcome != nil, sync: t.o.sync}
 	for _, d := range t.items {
 		a.items = append(a.items, d.r)
 	}

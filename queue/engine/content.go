@@ -243,13 +243,15 @@ func (s *spool) flush() error {
 	if s.epoch == 0 {
 		s.epoch = log.Epoch()
 	}
+	b := log.NewBatch() // before the epoch is looked at, see commit
 	if s.epoch == 0 || s.epoch != log.Epoch() {
+		b.Discard()
 		return fmt.Errorf("engine: the store was opened anew: %w", queue.ErrUnavailable)
 	}
 	if log.Space().Full {
+		b.Discard()
 		return fmt.Errorf("engine: write: %w", queue.ErrFull)
 	}
-	b := log.NewBatch()
 	if !s.marked {
 		b.Put(openMark(s.msg, s.blob), nil)
 	}

@@ -166,6 +166,7 @@ func (e *Engine) load() error {
 		return err
 	}
 	e.leases.stale()
+	e.nonces.reopened()
 	e.startDue()
 	for st := range e.tot.stages {
 		e.lane(laneID{queue.Unfiltered, st})

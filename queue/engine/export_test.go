@@ -36,3 +36,17 @@ func (e *Engine) settled() bool {
 	}
 	return !e.sweep.busy && !e.sweep.untils && e.due.until > now.UnixNano() && e.due.upTo >= now.UnixNano()
 }
+
+// Rest returns when the sweeps after the start are over; the next ones come
+// seconds later.
+func (e *Engine) Rest() {
+	for {
+		e.mu.Lock()
+		rests := !e.sweep.next.IsZero() && !e.sweep.busy && !e.sweep.untils && e.due.until != 0
+		e.mu.Unlock()
+		if rests {
+			return
+		}
+		runtime.Gosched()
+	}
+}

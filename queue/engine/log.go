@@ -16,7 +16,9 @@ import (
 // Errors match one of ErrNoKey, ErrLogFull, ErrLogIO and ErrLogCorrupt.
 type Log interface {
 	Reader
-	// NewBatch starts a batch for Apply.
+	// NewBatch starts a batch for Apply. It belongs to the epoch that the log has
+	// then: Apply refuses it in any other, and always when it was made while the
+	// log was down. Such a batch counts its changes like any other.
 	NewBatch() Batch
 	// Apply makes the batch's changes, all or none, in the order of calls. With
 	// sync it returns when they, and everything applied before, are on stable

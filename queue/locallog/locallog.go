@@ -216,7 +216,10 @@ func (l *Log) install(g *generation) {
 		return
 	}
 	if g.failed.Load() { // since it was opened: nobody else looks after it
-		l.work.Go(l.reopen)
+		l.work.Go(func() {
+			g.fs.shut() // its last change is over before the successor reads
+			l.reopen()
+		})
 		return
 	}
 	l.epoch++

@@ -1,0 +1,122 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"mtad/queue"
+	"mtad/queue/engine"
+	"mtad/queue/locallog"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// brokenFS fails every sync while it is set.
+type brokenFS struct{ set atomic.Bool }
+
+func (b *brokenFS) String() string { return "broken" }
+
+func (b *brokenFS) MaybeError(op errorfs.Op) error {
+	switch op.Kind {
+	case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
+		if b.set.Load() {
+			return syscall.EIO
+		}
+	}
+	return nil
+}
+
+// fickleLog loses its store right before the batch that it is asked for: after
+// the engine has seen that all is well.
+type fickleLog struct {
+	*locallog.Log
+	fs      brokenFS
+	armed   atomic.Bool
+	recover bool // the store is open again, empty-handed, before the batch is made
+}
+
+func (l *fickleLog) NewBatch() engine.Batch {
+	if l.armed.Swap(false) {
+		old := l.Epoch()
+		l.fs.set.Store(true)
+		_ = l.Sync() // fails, and the store with it
+		if l.recover {
+			l.fs.set.Store(false)
+			_, _ = l.Wait(context.Background(), old)
+		}
+	}
+	return l.Log.NewBatch()
+}
+
+func openFickle(t *testing.T, recovers bool) (*engine.Engine, *fickleLog) {
+	t.Helper()
+	l := &fickleLog{recover: recovers}
+	var err error
+	l.Log, err = locallog.Open("queue", locallog.Options{FS: errorfs.Wrap(vfs.NewCrashableMem(), &l.fs), Ballast: -1, FreeFloor: -1, RetryInterval: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := engine.Open(context.Background(), l, engine.Options{GatherDelay: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	return q, l
+}
+
+// The store can be lost between the engine's look at it and the batch: then
+// nothing is answered positively, and nothing answered before is lost.
+func TestNothingIsAnsweredOnTheStrengthOfALogThatWasLost(t *testing.T) {
+	for name, recovers := range map[string]bool{"and stays away": false, "and is back at once": true} {
+		t.Run("accept/"+name, func(t *testing.T) {
+			w := newWorld()
+			q, l := openFickle(t, recovers)
+			fickle(t, q, l, w, func() error { return w.send(q, 100, queue.CreateOptions{Stage: "scan"}, "a.example") })
+		})
+		t.Run("accept in chunks/"+name, func(t *testing.T) {
+			w := newWorld()
+			q, l := openFickle(t, recovers)
+			fickle(t, q, l, w, func() error { return w.send(q, 700<<10, queue.CreateOptions{}, "a.example", "b.example") })
+		})
+		t.Run("verdict/"+name, func(t *testing.T) {
+			w := newWorld()
+			q, l := openFickle(t, recovers)
+			if err := w.send(q, 100, queue.CreateOptions{Stage: "scan"}, "a.example"); err != nil {
+				t.Fatal(err)
+			}
+			fickle(t, q, l, w, func() error { return w.judge(q) })
+		})
+		t.Run("delivery/"+name, func(t *testing.T) {
+			w := newWorld()
+			q, l := openFickle(t, recovers)
+			if err := w.send(q, 100, queue.CreateOptions{}, "a.example"); err != nil {
+				t.Fatal(err)
+			}
+			fickle(t, q, l, w, func() error { return w.deliver(q, true) })
+		})
+	}
+}
+
+// fickle makes one call while the log gets lost, and compares what was answered
+// with what is there when it is back. Housekeeping may be what finds the log
+// lost: then the call is one of the recovered queue, or refused.
+func fickle(t *testing.T, q *engine.Engine, l *fickleLog, w *world, call func() error) {
+	t.Helper()
+	q.Rest()
+	l.armed.Store(true)
+	err := call()
+	if l.armed.Load() {
+		t.Fatal("no batch was made")
+	}
+	if err != nil && !errors.Is(err, queue.ErrUnavailable) && !errors.Is(err, queue.ErrUncertain) {
+		t.Errorf("got %v, want a transient answer", err)
+	}
+	l.fs.set.Store(false)
+	ready(t, q, "after the loss")
+	w.check(t, q, "after the loss")
+}
