@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mtad/api"
+	"mtad/filterproto"
 )
 
 // defaultServer is where mtad listens for its operators unless told otherwise: the
@@ -50,14 +51,7 @@ const (
 // dial makes a client for the server that flags and environment name. It
 // connects to nothing yet.
 func dial(t *tool) (*api.ClientWithResponses, error) {
-	server := t.server
-	if server == "" {
-		server = t.getenv("MTACTL_SERVER")
-	}
-	if server == "" {
-		server = t.defaultServer()
-	}
-	base, tr, err := t.transport(server)
+	base, tr, err := t.transport(t.serverURL())
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +72,32 @@ func dial(t *tool) (*api.ClientWithResponses, error) {
 		}))
 	}
 	return api.NewClientWithResponses(base, opts...)
+}
+
+// serverURL is where mtad is: as the flag says, or the environment, or the default.
+func (t *tool) serverURL() string {
+	if t.server != "" {
+		return t.server
+	}
+	if server := t.getenv("MTACTL_SERVER"); server != "" {
+		return server
+	}
+	return t.defaultServer()
+}
+
+// filterClient makes a client of the filter protocol for the same server, with the
+// same token. It connects to nothing yet.
+func (t *tool) filterClient() (*filterproto.Client, error) {
+	server := t.serverURL()
+	_, tr, err := t.transport(server) // checks the flags
+	if err != nil {
+		return nil, err
+	}
+	token, err := t.token()
+	if err != nil {
+		return nil, err
+	}
+	return filterproto.NewClient(filterproto.ClientOptions{URL: server, Token: token, TLS: tr.TLSClientConfig, Timeout: t.timeout})
 }
 
 func (t *tool) transport(server string) (base string, tr *http.Transport, err error) {
