@@ -42,6 +42,9 @@ func (f Filter) matchHold(h *Hold) bool {
 	if f.Held != nil && *f.Held != (h != nil) {
 		return false
 	}
+	if f.Quarantined != nil && *f.Quarantined != (h.Quarantine() != "") {
+		return false
+	}
 	if h == nil {
 		return f.HoldBy == "" && f.Reason == ""
 	}

@@ -36,6 +36,7 @@ func (e *FilterError) Is(target error) bool { return target == ErrInvalid }
 //	next-hop=P     next hop of any pending recipient
 //	stage=P  chain=P
 //	held  held=no
+//	quarantined  quarantined=no   held by a filter
 //	hold-by=P  reason=P  the mark's author and reason
 //	origin=O       smtp, submit, http, dsn, forward
 //	parent=ID
@@ -44,7 +45,7 @@ func (e *FilterError) Is(target error) bool { return target == ErrInvalid }
 //
 // So that what the API's JSON says can be typed as it stands, next_hop and hold_by
 // are read as next-hop and hold-by, held=yes and held=true as held, held=false as
-// held=no, and k, m, g in a size as K, M, G.
+// held=no (likewise quarantined), and k, m, g in a size as K, M, G.
 //
 // P is a pattern, compared without case; * is any run of octets. White space
 // between double quotes belongs to the value. The quotes do too, as in the
@@ -110,10 +111,11 @@ func nextTerm(s string) (term, err string) {
 func (f *Filter) parseTerm(term string, seen map[string]bool) string {
 	end := strings.IndexAny(term, "=<>")
 	if end < 0 {
-		if term != "held" {
+		if term != "held" && term != "quarantined" {
 			return "want name=value"
 		}
-		term, end = "held=yes", len("held")
+		end = len(term)
+		term += "=yes"
 	}
 	name, op, rest := strings.ReplaceAll(term[:end], "_", "-"), term[end:end+1], term[end+1:]
 	if name == "size" && op != "=" && strings.HasPrefix(rest, "=") {
@@ -192,11 +194,15 @@ func (f *Filter) parseValue(name, value string) string {
 	case "origin":
 		f.Origin = new(Origin)
 		err = f.Origin.UnmarshalText([]byte(value))
-	case "held":
-		held := value == "yes" || value == "true"
-		f.Held = &held
-		if !held && value != "no" && value != "false" {
-			return "want held or held=no"
+	case "held", "quarantined":
+		yes := value == "yes" || value == "true"
+		if !yes && value != "no" && value != "false" {
+			return "want " + name + " or " + name + "=no"
+		}
+		if name == "held" {
+			f.Held = &yes
+		} else {
+			f.Quarantined = &yes
 		}
 	case "age", "size":
 		return "want " + name + "> or " + name + "<"

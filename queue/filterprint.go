@@ -27,6 +27,9 @@ func (f Filter) String() string {
 	if f.Held != nil {
 		add("%s", map[bool]string{true: "held", false: "held=no"}[*f.Held])
 	}
+	if f.Quarantined != nil {
+		add("%s", map[bool]string{true: "quarantined", false: "quarantined=no"}[*f.Quarantined])
+	}
 	if f.Origin != nil {
 		add("origin=%s", f.Origin)
 	}

@@ -17,10 +17,12 @@ type Filter struct {
 	Stage     string
 	Chain     string
 	Held      *bool
-	HoldBy    string
-	Reason    string // hold reason
-	Origin    *Origin
-	Parent    ID
+	// Quarantined: held by a filter.
+	Quarantined *bool
+	HoldBy      string
+	Reason      string // hold reason
+	Origin      *Origin
+	Parent      ID
 	// OlderThan and YoungerThan compare the age since Created.
 	OlderThan, YoungerThan time.Duration
 	MinSize, MaxSize       int64 // octets; 0: no bound
@@ -111,6 +113,8 @@ const (
 	ActionRelease ActionKind = "release"
 	ActionDelete  ActionKind = "delete"
 	ActionBounce  ActionKind = "bounce" // FailPending; ends a hold
+	// ActionRedirect is Action.Redirect; ends a hold.
+	ActionRedirect ActionKind = "redirect"
 )
 
 // Action is what a bulk job does.
@@ -124,6 +128,8 @@ type Action struct {
 	// chain is named goes to Unfiltered at that stage, any other to Incoming.
 	Stages map[string]string `json:"stages,omitempty"`
 	Force  bool              `json:"force,omitempty"`
+	// Redirect is for ActionRedirect.
+	Redirect *Redirect `json:"redirect,omitempty"`
 }
 
 // JobStatus reports on a bulk job.

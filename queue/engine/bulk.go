@@ -94,6 +94,16 @@ func (e *Engine) Bulk(ctx context.Context, f queue.Filter, a queue.Action) (queu
 func checkAction(a *queue.Action) error {
 	switch a.Kind {
 	case queue.ActionFlush, queue.ActionRequeue, queue.ActionHold, queue.ActionRelease, queue.ActionDelete, queue.ActionBounce:
+	case queue.ActionRedirect:
+		if a.Redirect == nil {
+			return fmt.Errorf("%w: a redirect names a recipient", queue.ErrInvalid)
+		}
+		if err := checkRecipient(&a.Redirect.To); err != nil {
+			return err
+		}
+		if len(a.Redirect.ReversePath) > maxPath {
+			return tooLarge("reverse-path", maxPath)
+		}
 	default:
 		return fmt.Errorf("%w: action %q", queue.ErrInvalid, a.Kind)
 	}
@@ -303,7 +313,15 @@ func (e *Engine) changeOne(o *op, j *job, k key) error {
 		return err
 	}
 	a := &j.Status.Action
-	t := txn{e: e, o: o, x: &queue.Txn{ID: k.id(), Force: a.Force, By: a.By, Ops: actionOps(r, e.leases.byKey[k] != nil, a)}}
+	ops := actionOps(r, e.leases.byKey[k] != nil, a)
+	if a.Kind == queue.ActionRedirect {
+		it := r.Item
+		it.State = e.stateOf(r, e.leases.byKey[k])
+		if ops, err = a.Redirect.Ops(&it, a.By); err != nil {
+			return err
+		}
+	}
+	t := txn{e: e, o: o, x: &queue.Txn{ID: k.id(), Force: a.Force, By: a.By, Ops: ops}}
 	return t.run()
 }
 

@@ -312,7 +312,7 @@ func (l *listing) source(from key) (*source, error) {
 		return l.ranges(from, word([]byte{kSender}, ""))
 	case exact(f.Sender):
 		return l.ranges(from, word([]byte{kSender}, fold(f.Sender)))
-	case f.Held != nil && *f.Held, f.HoldBy != "", f.Reason != "":
+	case f.Held != nil && *f.Held, f.Quarantined != nil && *f.Quarantined, f.HoldBy != "", f.Reason != "":
 		return l.ranges(from, []byte{kHeld})
 	case exact(f.Recipient):
 		return l.ranges(from, word([]byte{kRcpt}, fold(f.Recipient)), word([]byte{kRcpt}, manyRecipients))

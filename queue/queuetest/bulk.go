@@ -18,6 +18,7 @@ type job struct {
 
 var actions = []queue.ActionKind{
 	queue.ActionFlush, queue.ActionRequeue, queue.ActionHold, queue.ActionRelease, queue.ActionDelete, queue.ActionBounce,
+	queue.ActionRedirect,
 }
 
 // Bulk starts a change of everything that matches now.
@@ -29,6 +30,9 @@ func (m *Model) Bulk(ctx context.Context, f queue.Filter, a queue.Action) (queue
 	}
 	if !slices.Contains(actions, a.Kind) {
 		return "", fmt.Errorf("%w: action %q", queue.ErrInvalid, a.Kind)
+	}
+	if a.Kind == queue.ActionRedirect && (a.Redirect == nil || a.Redirect.To.Path == "") {
+		return "", fmt.Errorf("%w: a redirect names a recipient", queue.ErrInvalid)
 	}
 	if len(a.Reason) > queue.MaxText {
 		return "", fmt.Errorf("%w: reason", queue.ErrTooLarge)
@@ -89,7 +93,14 @@ func (m *Model) runJob(j *job, id queue.ID, now time.Time) bool {
 	if it.lease != nil && !a.Force {
 		return false
 	}
-	_, err := m.apply(queue.Txn{ID: id, Force: a.Force, By: a.By, Ops: actionOps(it, a, now)}, now)
+	ops, err := actionOps(it, a, now), error(nil)
+	if a.Kind == queue.ActionRedirect {
+		seen := it.view()
+		ops, err = a.Redirect.Ops(&seen, a.By)
+	}
+	if err == nil {
+		_, err = m.apply(queue.Txn{ID: id, Force: a.Force, By: a.By, Ops: ops}, now)
+	}
 	switch {
 	case errors.Is(err, queue.ErrNotFound):
 	case err != nil:

@@ -84,6 +84,57 @@ var bulkTests = []behaviour{
 			}
 		}
 	}},
+	{"a redirect sends to somebody else, once", nothing, func(r *rig) {
+		analyst := recipient("analyst@lab.example")
+		r.deferred()
+		r.commit(queue.CreateOptions{Stage: "scan", Hold: &queue.Hold{By: "filter:scan"}}, "a@example.net", "b@example.com")
+		r.commit(queue.CreateOptions{Hold: &queue.Hold{By: "filter:scan"}}, "c@example.net")
+		a := queue.Action{Kind: queue.ActionRedirect, By: "operator:ann", Redirect: &queue.Redirect{To: analyst, ReversePath: "postmaster@mx.example"}}
+		if st := r.finished(r.bulk(queue.Filter{}, a)); st.Changed != 3 || st.Failed != 0 {
+			r.Fatalf("job %+v", st)
+		}
+		claims := r.claim(forDelivery)
+		if len(claims) != 3 {
+			r.Fatalf("%d items to deliver, want 3", len(claims))
+		}
+		for _, c := range claims {
+			e := c.Item.Envelope
+			last := len(e.Recipients) - 1
+			for i, rc := range e.Recipients {
+				if (i == last) != (rc.Status == queue.Pending) || i < last && rc.Status != queue.Removed {
+					r.Errorf("%s: %s is %s", c.Item.ID, rc.Path, rc.Status)
+				}
+			}
+			if to := e.Recipients[last]; to.Path != analyst.Path || to.NextHop != "lab.example" || e.ReversePath != "postmaster@mx.example" || c.Item.Meta[queue.MetaRedirected] != "<author@example.org>" {
+				r.Errorf("to %+v, from %q, meta %v", to, e.ReversePath, c.Item.Meta)
+			}
+			r.change(c.Token, queue.Move{To: queue.Deferred})
+		}
+		if st := r.finished(r.bulk(queue.Filter{}, queue.Action{Kind: queue.ActionRedirect, By: "operator:ann", Redirect: &queue.Redirect{To: recipient("c@example.net")}})); st.Changed != 3 {
+			r.Errorf("redirected again: %+v", st)
+		}
+		for _, c := range r.claim(forDelivery) {
+			pending := 0
+			for _, rc := range c.Item.Envelope.Recipients {
+				if rc.Status == queue.Pending {
+					pending++
+				}
+			}
+			if pending != 1 || c.Item.Meta[queue.MetaRedirected] != "<author@example.org>" {
+				r.Errorf("item %+v", c.Item)
+			}
+		}
+	}},
+	{"a redirect of what nobody waits for is refused", nothing, func(r *rig) {
+		id := r.incoming().ID
+		r.operate(id, queue.FailPending{Reply: "550 5.1.1 no"})
+		a := queue.Action{Kind: queue.ActionRedirect, Redirect: &queue.Redirect{To: recipient("analyst@lab.example")}}
+		if st := r.finished(r.bulk(queue.Filter{}, a)); st.Changed != 0 || st.Failed != 1 {
+			r.Errorf("job %+v", st)
+		}
+		_, err := r.q.Bulk(r.ctx(), queue.Filter{}, queue.Action{Kind: queue.ActionRedirect})
+		r.refused(err, queue.ErrInvalid)
+	}},
 	{"a requeue sends a named chain through the filters, the rest to incoming", nothing, func(r *rig) {
 		scanned := r.unfiltered().ID
 		r.judge(queue.SetHold{Hold: queue.Hold{By: "filter:scan", Reason: "quarantine"}})

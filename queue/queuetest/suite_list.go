@@ -33,7 +33,7 @@ func (r *rig) population() {
 
 var expressions = []string{
 	"", "state=unfiltered", "state=incoming,deferred", "state=active", "sender=<>", "sender=*@example.org", "sender=AUTHOR@*", "recipient=u1@example.net",
-	"recipient=*.example", "next-hop=example.net", "next-hop=*.example", "stage=scan", "chain=in", "held", "held=no", "hold-by=operator:*", `reason="looks odd"`,
+	"recipient=*.example", "next-hop=example.net", "next-hop=*.example", "stage=scan", "chain=in", "held", "held=no", "quarantined", "quarantined=no", "hold-by=operator:*", `reason="looks odd"`,
 	"origin=dsn", "origin=http", "size>1K", "size<1K", "age<1h", "age>1h", "state=unfiltered recipient=u2@*", "sender=nobody@nowhere",
 }
 

@@ -177,7 +177,8 @@ func (w *twin) bulk(t *rapid.T) {
 	}
 	a := queue.Action{
 		Kind: rapid.SampledFrom(actions).Draw(t, "kind"), By: "operator:ann", Reason: "550 5.7.0 bulk", Force: true,
-		Stages: map[string]string{"in": "scan"},
+		Stages:   map[string]string{"in": "scan"},
+		Redirect: &queue.Redirect{To: recipient(drawPath.Draw(t, "redirected to")), ReversePath: "postmaster@example.org"},
 	}
 	id, err := w.q.Bulk(w.ctx(), f, a)
 	modelID, modelErr := w.model.Bulk(w.ctx(), f, a)

@@ -37,8 +37,8 @@ func (w *twin) drawOp(t *rapid.T, it *queue.Item) queue.Op {
 	case 3:
 		return w.drawContent(t)
 	case 4:
-		if it.State != queue.Unfiltered {
-			return queue.Attempt{} // past its filters an item has one route
+		if it.State == queue.Active {
+			return queue.Attempt{} // it parts when it enters incoming
 		}
 		return queue.AddRecipients{Recipients: []queue.Recipient{recipient(drawPath.Draw(t, "added"))}}
 	case 5:

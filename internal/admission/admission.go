@@ -1,0 +1,128 @@
+package admission
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"mtad/internal/intake"
+	"mtad/internal/submission"
+	"mtad/queue"
+)
+
+// Intake is what is needed of *intake.Intake.
+type Intake interface {
+	Open(ctx context.Context, env queue.Envelope, d intake.Door) (*intake.Message, error)
+}
+
+// Options say what a Door works with. Intake and Hostname are required.
+type Options struct {
+	Intake Intake
+	// Hostname completes addresses without a domain.
+	Hostname string
+	// Local says whether a domain's mailboxes are here; nil: no domain is.
+	Local func(domain string) bool
+	// Delimiter begins the extension of a local part, "" if there is none.
+	Delimiter string
+	Now       func() time.Time // default time.Now
+	Logger    *slog.Logger
+}
+
+// Settings are what a reload changes.
+type Settings struct {
+	Rules      Rules
+	Recipients int   // of one message; 0: submission.DefaultRecipients
+	MaxSize    int64 // octets of content, for Grants without a bound of their own; 0: none
+	Chain      string
+}
+
+// Door takes messages. It is safe for concurrent use.
+type Door struct {
+	o        Options
+	log      *slog.Logger
+	now      func() time.Time
+	settings atomic.Pointer[Settings]
+	rates    rates
+}
+
+// New makes a Door without rules: nobody local may submit.
+func New(o Options) *Door {
+	d := &Door{o: o, log: o.Logger, now: o.Now}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	if d.o.Local == nil {
+		d.o.Local = func(string) bool { return false }
+	}
+	d.settings.Store(&Settings{})
+	return d
+}
+
+// Set replaces the settings for every message that begins afterwards.
+func (d *Door) Set(s Settings) { d.settings.Store(&s) }
+
+// Settings are those in use.
+func (d *Door) Settings() Settings { return *d.settings.Load() }
+
+// Limits are the bounds of a block of the submission format.
+func (d *Door) Limits() submission.Limits {
+	n := d.settings.Load().Recipients
+	return submission.Limits{Recipients: n, Block: max(submission.DefaultBlock, n*256)}
+}
+
+// Caller is who hands in a message.
+type Caller struct {
+	// Name is for logs, the message's Meta, and the scope of keys and rates: two
+	// callers with one name are one. "uid:1000", or a token's name.
+	Name string
+	// Login is the user's name where a Grant says "own"; nil: there is none.
+	Login func() string
+	Grant Grant
+	// Client is what the door itself knows of the caller. It stands in the envelope
+	// unless the caller claims another one, and may.
+	Client queue.Client
+}
+
+// Request is a message to be taken. Envelope and Content are required. The
+// Envelope is not kept, and not changed.
+type Request struct {
+	Envelope *submission.Envelope
+	// Content is the message with line ends of any kind.
+	Content io.Reader
+	Origin  queue.Origin
+	// Key makes the request idempotent within the Caller: a second one with the same
+	// Key answers the first one's ID and keeps nothing. Any length.
+	Key  string
+	Size int64 // expected octets of content; 0: unknown
+
+	UTF8     bool // the header section needs SMTPUTF8, too
+	Body     queue.BodyType
+	Priority int8
+	NextAt   time.Time
+	Expires  time.Time
+	Hold     *queue.Hold
+	// Meta is kept with the message; MetaCaller is set by Submit.
+	Meta map[string]string
+}
+
+// MetaCaller is the key of Item.Meta that holds Caller.Name.
+const MetaCaller = "submitted_by"
+
+// Result is what became of a message that was taken.
+type Result struct {
+	ID queue.ID
+	// Duplicate: Request.Key was used before; ID is the first message's.
+	Duplicate  bool
+	Recipients []Recipient
+}
+
+// Recipient is a recipient of a message that was taken.
+type Recipient struct {
+	ID   string
+	Path string
+}

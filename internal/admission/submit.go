@@ -1,0 +1,129 @@
+package admission
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"maps"
+
+	"mtad/filterproto"
+	"mtad/internal/intake"
+	"mtad/internal/submission"
+	"mtad/queue"
+)
+
+// Submit takes a message: it is committed when Submit returns without an error.
+func (d *Door) Submit(ctx context.Context, c Caller, r Request) (Result, error) {
+	res, err := d.submit(ctx, &c, &r)
+	if err != nil {
+		d.log.LogAttrs(ctx, slog.LevelWarn, "submission refused",
+			slog.String("by", c.Name), slog.String("sender", r.Envelope.Sender), slog.Any("err", err))
+		return Result{}, err
+	}
+	d.log.LogAttrs(ctx, slog.LevelInfo, "message submitted",
+		slog.String("queue_id", string(res.ID)), slog.String("by", c.Name), slog.String("sender", r.Envelope.Sender),
+		slog.Int("recipients", len(res.Recipients)), slog.Bool("duplicate", res.Duplicate))
+	return res, nil
+}
+
+func (d *Door) submit(ctx context.Context, c *Caller, r *Request) (Result, error) {
+	s := d.settings.Load()
+	env, err := d.envelope(c, r, s)
+	if err != nil {
+		return Result{}, err
+	}
+	if wait, ok := d.rates.take(c.Name, c.Grant.Rate, d.now()); !ok {
+		return Result{}, &Refusal{Code: filterproto.CodeRateLimited, Message: "too many messages in a minute", RetryAfter: wait}
+	}
+	m, err := d.o.Intake.Open(ctx, env, d.door(c, r, s))
+	if err != nil {
+		return Result{}, err
+	}
+	if err := transfer(m, r.Content); err != nil {
+		_ = m.Abort()
+		return Result{}, err
+	}
+	got, err := m.Close(ctx)
+	switch {
+	case err != nil:
+		return Result{}, err
+	case !got.Committed:
+		return Result{}, verdict(got.Reply)
+	}
+	return result(got, &env), nil
+}
+
+func (d *Door) door(c *Caller, r *Request, s *Settings) intake.Door {
+	door := intake.Door{
+		Name: c.Client.Listener, Chain: c.Grant.Chain, Origin: r.Origin, MaxSize: c.Grant.MaxSize, SizeHint: max(r.Size, 0),
+		Priority: r.Priority, NextAt: r.NextAt, Expires: r.Expires, Hold: r.Hold, Meta: maps.Clone(r.Meta),
+	}
+	if door.Meta == nil {
+		door.Meta = map[string]string{}
+	}
+	door.Meta[MetaCaller] = c.Name
+	if door.MaxSize <= 0 {
+		door.MaxSize = s.MaxSize
+	}
+	if r.Key != "" {
+		door.DedupeKey = dedupeKey(c.Name, r.Key)
+	}
+	return door
+}
+
+// dedupeKey is the key within the queue: one caller's keys are not another's.
+func dedupeKey(name, key string) string {
+	h := sha256.New()
+	io.WriteString(h, name)
+	h.Write([]byte{0})
+	io.WriteString(h, key)
+	return "submit:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// transfer copies the content. What the reader did wrong is a *ReadError.
+func transfer(m *intake.Message, content io.Reader) error {
+	l := submission.NewLineEnds(m)
+	src := &source{r: content}
+	if _, err := io.Copy(l, src); err != nil {
+		if src.err != nil {
+			return &ReadError{src.err}
+		}
+		return err
+	}
+	if l.Size() == 0 {
+		return invalid("", "there is no message")
+	}
+	return l.Close()
+}
+
+// source remembers its reader's error.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+func result(got intake.Result, env *queue.Envelope) Result {
+	res := Result{ID: got.ID, Duplicate: got.Duplicate}
+	for i := range env.Recipients {
+		p := env.Recipients[i].Path
+		res.Recipients = append(res.Recipients, Recipient{ID: RecipientID(got.ID, p), Path: p})
+	}
+	return res
+}
+
+// RecipientID names a recipient of a message for good: it is made from the path
+// that was handed in, with its domain.
+func RecipientID(id queue.ID, path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return string(id.Message()) + "-" + hex.EncodeToString(sum[:6])
+}
