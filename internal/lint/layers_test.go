@@ -55,7 +55,8 @@ var layers = []struct {
 	{"mtad/internal/app", []string{"mtad/..."}, "wiring knows everything"},
 	{"mtad/cmd/mtad", []string{"mtad/internal/app", "mtad/internal/config", "mtad/internal/app/..."}, "main is thin"},
 	{"mtad/internal/app/...", []string{"mtad/..."}, "wiring knows everything"},
-	{"mtad/cmd/mtactl", []string{"mtad/api/...", "mtad/filterproto", "mtad/internal/submission"}, "the CLI has only what any API client has"},
+	{"mtad/cmd/mtactl", []string{"mtad/api/...", "mtad/filterproto", "mtad/internal/submission", "mtad/cmd/mtactl/internal/mailscanner"}, "the CLI has only what any API client has"},
+	{"mtad/cmd/mtactl/internal/mailscanner", []string{"mtad/filterproto"}, "a bridge is a scanner like others: the filter API and nothing else"},
 	{"mtad/bench", nil, "the benchmark starts binaries"},
 	{"mtad/bench/...", []string{"mtad/queue", "mtad/queue/engine", "mtad/queue/locallog", "mtad/filterproto"}, "measurements start binaries, scan, and load the queue"},
 }
