@@ -27,6 +27,7 @@ func Errors() []ErrorInfo {
 		{Code: "recipient_unknown", Status: 400, Meaning: "a verdict names a recipient the message does not have"},
 		{Code: "unauthorized", Status: 401, Meaning: "no valid token, and no peer credentials that say who calls"},
 		{Code: "forbidden", Status: 403, Meaning: "the caller lacks the scope that this needs"},
+		{Code: "submission_forbidden", Status: 403, Meaning: "the caller may not hand in mail, or not with this sender, recipient or attribute"},
 		{Code: "cross_site", Status: 403, Meaning: "the request came from a web page"},
 		{Code: "not_found", Status: 404, Meaning: "no such resource"},
 		{Code: "no_message", Status: 404, Meaning: "no message of this ID; a finished one is known by its trace for a while"},
@@ -47,7 +48,10 @@ func Errors() []ErrorInfo {
 		{Code: "message_too_large", Status: 413, Meaning: "the message or its envelope exceeds a bound", SMTPCode: 552, Enhanced: "5.3.4", SMTPText: "message too big for system"},
 		{Code: "unsupported_media_type", Status: 415, Meaning: "the body is of a media type the operation does not take"},
 		{Code: "expectation_failed", Status: 417, Meaning: "an Expect field other than 100-continue"},
-		{Code: "rate_limited", Status: 429, Meaning: "too many failures from this address; wait", SMTPCode: 421, Enhanced: "4.7.0", SMTPText: "too many errors"},
+		{Code: "invalid_submission", Status: 422, Meaning: "the envelope or the message that was handed in is not acceptable; nothing was kept"},
+		{Code: "mail_loop", Status: 422, Meaning: "the message passed through too many hosts already; nothing was kept", SMTPCode: 554, Enhanced: "5.4.6", SMTPText: "too many hops: mail loop"},
+		{Code: "message_rejected", Status: 422, Meaning: "a filter refused the message while the caller waited; nothing was kept", SMTPCode: 550, Enhanced: "5.7.1", SMTPText: "message rejected"},
+		{Code: "rate_limited", Status: 429, Meaning: "too many messages, or failures, from this caller or address; wait", SMTPCode: 421, Enhanced: "4.7.0", SMTPText: "too many errors"},
 		{Code: "headers_too_large", Status: 431, Meaning: "the request line and header section exceed 16 KiB"},
 		{Code: "internal", Status: 500, Meaning: "an error nobody classified; transient until proven otherwise", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "local error, try again later"},
 		{Code: "corrupt", Status: 500, Meaning: "stored octets do not match their checksum; the message is set aside", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "local error, try again later"},
@@ -56,6 +60,7 @@ func Errors() []ErrorInfo {
 		{Code: "uncertain", Status: 503, Meaning: "the change may or may not have happened; repeat it with the same nonce", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "outcome uncertain, try again later"},
 		{Code: "storage_full", Status: 503, Meaning: "no room on disk; nothing was kept", SMTPCode: 452, Enhanced: "4.3.1", SMTPText: "insufficient system storage"},
 		{Code: "queue_full", Status: 503, Meaning: "too much mail waits; nothing was kept", SMTPCode: 452, Enhanced: "4.3.1", SMTPText: "too much mail waiting, try again later"},
+		{Code: "message_deferred", Status: 503, Meaning: "no filter's verdict in time, or a filter refused the message for now; nothing was kept", SMTPCode: 451, Enhanced: "4.7.1", SMTPText: "message could not be checked in time, try again later"},
 		{Code: "shutting_down", Status: 503, Meaning: "the process is stopping; try again soon", SMTPCode: 421, Enhanced: "4.3.2", SMTPText: "shutting down"},
 		{Code: "version_not_supported", Status: 505, Meaning: "a version of HTTP that is not spoken here"},
 	}
@@ -68,7 +73,7 @@ func StatusOf(code string) int {
 		return 400
 	case "unauthorized":
 		return 401
-	case "forbidden", "cross_site":
+	case "forbidden", "submission_forbidden", "cross_site":
 		return 403
 	case "not_found", "no_message", "no_filter", "no_job":
 		return 404
@@ -88,6 +93,8 @@ func StatusOf(code string) int {
 		return 415
 	case "expectation_failed":
 		return 417
+	case "invalid_submission", "mail_loop", "message_rejected":
+		return 422
 	case "rate_limited":
 		return 429
 	case "headers_too_large":
@@ -96,7 +103,7 @@ func StatusOf(code string) int {
 		return 500
 	case "not_implemented":
 		return 501
-	case "unavailable", "uncertain", "storage_full", "queue_full", "shutting_down":
+	case "unavailable", "uncertain", "storage_full", "queue_full", "message_deferred", "shutting_down":
 		return 503
 	case "version_not_supported":
 		return 505

@@ -448,6 +448,47 @@ type Step struct {
 	Text string    `json:"text,omitempty,omitzero"`
 }
 
+// Submission defines model for Submission.
+type Submission struct {
+	Created time.Time `json:"created"`
+
+	// ID The queue ID.
+	ID         string                `json:"id"`
+	Recipients []SubmissionRecipient `json:"recipients"`
+
+	// Status filtering, held, queued, done, discarded, deleted: of the parts of the message, the one that is least far.
+	Status string `json:"status"`
+}
+
+// SubmissionRecipient defines model for SubmissionRecipient.
+type SubmissionRecipient struct {
+	Attempts    int       `json:"attempts"`
+	ID          string    `json:"id"`
+	LastAttempt time.Time `json:"last_attempt,omitempty,omitzero"`
+	LastRemote  string    `json:"last_remote,omitempty,omitzero"`
+	LastReply   string    `json:"last_reply,omitempty,omitzero"`
+	Path        string    `json:"path"`
+
+	// Status filtering, held, queued, deferred, delivered, relayed, failed, removed, discarded, deleted
+	Status string `json:"status"`
+}
+
+// Submitted defines model for Submitted.
+type Submitted struct {
+	// Duplicate The message was taken before, under the same key.
+	Duplicate bool `json:"duplicate,omitempty,omitzero"`
+
+	// ID The queue ID.
+	ID         string               `json:"id"`
+	Recipients []SubmittedRecipient `json:"recipients"`
+}
+
+// SubmittedRecipient defines model for SubmittedRecipient.
+type SubmittedRecipient struct {
+	ID   string `json:"id"`
+	Path string `json:"path"`
+}
+
 // Tally defines model for Tally.
 type Tally struct {
 	Bytes      int64 `json:"bytes"`
@@ -483,6 +524,9 @@ type FilterExpression = string
 // FilterName defines model for filterName.
 type FilterName = string
 
+// IdempotencyKey defines model for idempotencyKey.
+type IdempotencyKey = string
+
 // QueueID defines model for queueID.
 type QueueID = string
 
@@ -499,6 +543,31 @@ type GetClaimContentParams struct {
 
 	// Offset Octets to leave out at the beginning.
 	Offset StartOffset `form:"offset,omitempty" json:"offset,omitempty,omitzero"`
+}
+
+// CreateMessageParams defines parameters for CreateMessage.
+type CreateMessageParams struct {
+	// From Reverse-path; `<>` is the null reverse-path.
+	From string `form:"from,omitempty" json:"from,omitempty,omitzero"`
+
+	// To A recipient; repeated for several.
+	To []string `form:"to,omitempty" json:"to,omitempty,omitzero"`
+
+	// Envid ENVID (RFC 3461), in xtext.
+	Envid string `form:"envid,omitempty" json:"envid,omitempty,omitzero"`
+
+	// Ret RET (RFC 3461): full or headers.
+	Ret string `form:"ret,omitempty" json:"ret,omitempty,omitzero"`
+
+	// Notify NOTIFY (RFC 3461) of every recipient: never, or a list of fail,delay,success.
+	Notify string `form:"notify,omitempty" json:"notify,omitempty,omitzero"`
+
+	// Orcpt ORCPT (RFC 3461) of the recipient, when there is one alone.
+	Orcpt string `form:"orcpt,omitempty" json:"orcpt,omitempty,omitzero"`
+
+	// IdempotencyKey A second request of the same caller with the same key answers the message
+	// that the first one made, and makes none.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // CountMessagesParams defines parameters for CountMessages.

@@ -48,6 +48,9 @@ type ServerInterface interface {
 	// CreateClaims Claim messages whose turn it is with this filter.
 	// (POST /v1/filters/{filter}/claims)
 	CreateClaims(w http.ResponseWriter, r *http.Request, filter FilterName)
+	// GetSubmission What became of a message, by recipient.
+	// (GET /v1/messages/{id})
+	GetSubmission(w http.ResponseWriter, r *http.Request, id QueueID)
 	// CountMessages Count what a listing would return in full.
 	// (GET /v1/queue/count)
 	CountMessages(w http.ResponseWriter, r *http.Request, params CountMessagesParams)
@@ -147,6 +150,12 @@ func (_ Unimplemented) ListFilters(w http.ResponseWriter, r *http.Request) {
 // CreateClaims Claim messages whose turn it is with this filter.
 // (POST /v1/filters/{filter}/claims)
 func (_ Unimplemented) CreateClaims(w http.ResponseWriter, r *http.Request, filter FilterName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetSubmission What became of a message, by recipient.
+// (GET /v1/messages/{id})
+func (_ Unimplemented) GetSubmission(w http.ResponseWriter, r *http.Request, id QueueID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -439,6 +448,32 @@ func (siw *ServerInterfaceWrapper) CreateClaims(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.CreateClaims(w, r, filter)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetSubmission operation middleware
+func (siw *ServerInterfaceWrapper) GetSubmission(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id QueueID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSubmission(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -953,6 +988,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	}
 
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/messages/{id}", wrapper.GetSubmission)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/v1/filters/{filter}/claims", wrapper.CreateClaims)
 	})
 	r.Group(func(r chi.Router) {
@@ -1433,6 +1471,45 @@ type CreateClaimsdefaultJSONResponse struct {
 }
 
 func (response CreateClaimsdefaultJSONResponse) VisitCreateClaimsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSubmissionRequestObject struct {
+	ID QueueID `json:"id"`
+}
+
+type GetSubmissionResponseObject interface {
+	VisitGetSubmissionResponse(w http.ResponseWriter) error
+}
+
+type GetSubmission200JSONResponse Submission
+
+func (response GetSubmission200JSONResponse) VisitGetSubmissionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSubmissiondefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response GetSubmissiondefaultJSONResponse) VisitGetSubmissionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1961,6 +2038,9 @@ type StrictServerInterface interface {
 	// CreateClaims Claim messages whose turn it is with this filter.
 	// (POST /v1/filters/{filter}/claims)
 	CreateClaims(ctx context.Context, request CreateClaimsRequestObject) (CreateClaimsResponseObject, error)
+	// GetSubmission What became of a message, by recipient.
+	// (GET /v1/messages/{id})
+	GetSubmission(ctx context.Context, request GetSubmissionRequestObject) (GetSubmissionResponseObject, error)
 	// CountMessages Count what a listing would return in full.
 	// (GET /v1/queue/count)
 	CountMessages(ctx context.Context, request CountMessagesRequestObject) (CountMessagesResponseObject, error)
@@ -2312,6 +2392,32 @@ func (sh *strictHandler) CreateClaims(w http.ResponseWriter, r *http.Request, fi
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CreateClaimsResponseObject); ok {
 		if err := validResponse.VisitCreateClaimsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSubmission operation middleware
+func (sh *strictHandler) GetSubmission(w http.ResponseWriter, r *http.Request, id QueueID) {
+	var request GetSubmissionRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSubmission(ctx, request.(GetSubmissionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSubmission")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSubmissionResponseObject); ok {
+		if err := validResponse.VisitGetSubmissionResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

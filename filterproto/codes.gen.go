@@ -26,6 +26,8 @@ const (
 	CodeUnauthorized = "unauthorized"
 	// CodeForbidden (HTTP 403): the caller lacks the scope that this needs.
 	CodeForbidden = "forbidden"
+	// CodeSubmissionForbidden (HTTP 403): the caller may not hand in mail, or not with this sender, recipient or attribute.
+	CodeSubmissionForbidden = "submission_forbidden"
 	// CodeCrossSite (HTTP 403): the request came from a web page.
 	CodeCrossSite = "cross_site"
 	// CodeNotFound (HTTP 404): no such resource.
@@ -66,7 +68,13 @@ const (
 	CodeUnsupportedMediaType = "unsupported_media_type"
 	// CodeExpectationFailed (HTTP 417): an Expect field other than 100-continue.
 	CodeExpectationFailed = "expectation_failed"
-	// CodeRateLimited (HTTP 429): too many failures from this address; wait.
+	// CodeInvalidSubmission (HTTP 422): the envelope or the message that was handed in is not acceptable; nothing was kept.
+	CodeInvalidSubmission = "invalid_submission"
+	// CodeMailLoop (HTTP 422): the message passed through too many hosts already; nothing was kept.
+	CodeMailLoop = "mail_loop"
+	// CodeMessageRejected (HTTP 422): a filter refused the message while the caller waited; nothing was kept.
+	CodeMessageRejected = "message_rejected"
+	// CodeRateLimited (HTTP 429): too many messages, or failures, from this caller or address; wait.
 	CodeRateLimited = "rate_limited"
 	// CodeHeadersTooLarge (HTTP 431): the request line and header section exceed 16 KiB.
 	CodeHeadersTooLarge = "headers_too_large"
@@ -84,6 +92,8 @@ const (
 	CodeStorageFull = "storage_full"
 	// CodeQueueFull (HTTP 503): too much mail waits; nothing was kept.
 	CodeQueueFull = "queue_full"
+	// CodeMessageDeferred (HTTP 503): no filter's verdict in time, or a filter refused the message for now; nothing was kept.
+	CodeMessageDeferred = "message_deferred"
 	// CodeShuttingDown (HTTP 503): the process is stopping; try again soon.
 	CodeShuttingDown = "shutting_down"
 	// CodeVersionNotSupported (HTTP 505): a version of HTTP that is not spoken here.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mtad/internal/admission"
 )
 
 // The scopes. A filter's scope is ScopeFilter with its name, or with "*".
@@ -34,6 +36,8 @@ type Token struct {
 	Hash    [sha256.Size]byte
 	Scopes  []string
 	Expires time.Time // zero: never
+	// Submit is what a bearer with ScopeSubmit may hand in.
+	Submit admission.Grant
 }
 
 const tokenPrefix = "mtad_"
@@ -136,6 +140,9 @@ func (a *access) peer(c credentials) (caller, bool) {
 type caller struct {
 	name   string
 	scopes []string
+	local  bool            // a process of this machine, at a unix socket
+	grant  admission.Grant // with ScopeSubmit: what it may hand in
+	login  func() string   // the user's name; nil: there is none
 }
 
 func (c *caller) has(scope string) bool { return slices.Contains(c.scopes, scope) }

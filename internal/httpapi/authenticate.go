@@ -4,9 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
 	"strings"
 
 	"mtad/filterproto"
+	"mtad/internal/admission"
 )
 
 type callerKey struct{}
@@ -61,10 +66,9 @@ func (s *Server) identify(r *http.Request) (*caller, *filterproto.Error) {
 	who := &caller{}
 	known := false
 	if c, ok := credentialsOf(r.Context()); ok {
-		var p caller
-		if p, known = a.peer(c); known {
-			who = &p
-		}
+		p, _ := a.peer(c)
+		s.mayHandIn(&p, c)
+		who, known = &p, true // the kernel says who it is; what it may do is for authorize
 	}
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
@@ -87,7 +91,39 @@ func (s *Server) identify(r *http.Request) (*caller, *filterproto.Error) {
 		who.name = "token"
 	}
 	who.scopes = append(who.scopes, t.Scopes...)
+	if slices.Contains(t.Scopes, ScopeSubmit) {
+		who.grant = t.Submit
+	}
 	return who, nil
+}
+
+// mayHandIn gives a local user what submission.allow says.
+func (s *Server) mayHandIn(who *caller, c credentials) {
+	who.local, who.login = true, loginOf(c.uid)
+	settings := s.door.Settings()
+	if c.uid == 0 || c.uid == os.Geteuid() {
+		who.grant = admission.Unlimited(settings.Chain)
+		return
+	}
+	grant, ok := settings.Rules.For(c.uid, c.groups)
+	switch {
+	case ok:
+		who.grant = grant
+		who.scopes = append(slices.Clip(who.scopes), ScopeSubmit)
+	case who.has(ScopeSubmit): // by api.peers
+		who.grant = admission.Grant{Chain: settings.Chain}
+	}
+}
+
+// loginOf finds the name of a user when it is asked for.
+func loginOf(uid int) func() string {
+	return func() string {
+		u, err := user.LookupId(strconv.Itoa(uid))
+		if err != nil {
+			return ""
+		}
+		return u.Username
+	}
 }
 
 // deny answers a failed authentication: 401, or 429 to an address that does it
@@ -118,12 +154,28 @@ func (s *Server) authorize(op *operation, r *http.Request) *filterproto.Error {
 		ok = who.mayFilter(pathParam(r, "filter"))
 	case strings.HasPrefix(op.Scope, ScopeFilter):
 		ok = who.anyFilter() // which one is decided by the claim's token
+	case op.ID == "getSubmission":
+		ok = who.has(op.Scope) || who.has(ScopeQueueRead)
 	default:
 		ok = who.has(op.Scope)
 	}
 	if ok {
 		return nil
 	}
+	if op.Scope == ScopeSubmit && who.local && r.Header.Get("Authorization") == "" {
+		return s.denySubmission(who, r)
+	}
 	s.metrics.denied(filterproto.CodeForbidden)
 	return fail(filterproto.CodeForbidden, "the scope "+strings.ReplaceAll(op.Scope, "{filter}", "NAME")+" is needed")
+}
+
+// denySubmission answers a local user whom no rule names, with one line in the log;
+// a user who goes on trying does not fill it.
+func (s *Server) denySubmission(who *caller, r *http.Request) *filterproto.Error {
+	if _, ok := s.failures.allow(who.name, s.now()); ok {
+		s.log.LogAttrs(r.Context(), slog.LevelWarn, "submission refused",
+			slog.String("by", who.name), slog.String("reason", "not in submission.allow"))
+	}
+	s.metrics.denied(filterproto.CodeSubmissionForbidden)
+	return fail(filterproto.CodeSubmissionForbidden, "this user may not hand in mail")
 }

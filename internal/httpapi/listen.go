@@ -8,8 +8,12 @@ import (
 	"sync"
 )
 
-// credentials are those of the process at the other end of a unix socket.
-type credentials struct{ uid, gid int }
+// credentials are those of the process at the other end of a unix socket, as they
+// were when it connected.
+type credentials struct {
+	uid, gid int
+	groups   []int // with gid; set by withPeer
+}
 
 type credentialsKey struct{}
 
@@ -24,6 +28,7 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 	for {
 		if u, ok := c.(*net.UnixConn); ok {
 			if cred, ok := peerOf(u); ok {
+				cred.groups = append(groupsOf(u), cred.gid)
 				return context.WithValue(ctx, credentialsKey{}, cred)
 			}
 			return ctx

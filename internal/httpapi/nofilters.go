@@ -6,6 +6,7 @@ import (
 
 	"mtad/filterproto"
 	"mtad/internal/filter"
+	"mtad/internal/intake"
 	"mtad/queue"
 )
 
@@ -41,3 +42,11 @@ func (noFilters) Judge(context.Context, string, queue.Token, string, filterproto
 }
 
 func (noFilters) FirstStages() map[string]string { return nil }
+
+// noIntake is the door of a server without one: nothing is taken.
+type noIntake struct{}
+
+// Open refuses everything.
+func (noIntake) Open(context.Context, queue.Envelope, intake.Door) (*intake.Message, error) {
+	return nil, queue.ErrUnavailable
+}

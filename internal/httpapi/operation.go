@@ -34,7 +34,7 @@ var bodies = map[string]reflect.Type{
 }
 
 // repeatable are the query parameters that may come more than once.
-var repeatable = map[string]bool{"state": true, "age": true}
+var repeatable = map[string]bool{"state": true, "age": true, "to": true}
 
 func newOperations() map[string]*operation {
 	m := make(map[string]*operation)

@@ -9,6 +9,7 @@ import (
 
 	"mtad/api"
 	"mtad/filterproto"
+	"mtad/internal/admission"
 	"mtad/internal/filter"
 	"mtad/queue"
 )
@@ -31,6 +32,9 @@ type Options struct {
 	Queue queue.Queue
 	// Filters serves claims; without it there are none.
 	Filters Filters
+
+	// Door takes messages; without it none are. Its rules say who of this machine may hand them in.
+	Door *admission.Door
 
 	// Tokens are the bearer tokens that are good. SetAccess replaces them.
 	Tokens []Token

@@ -34,6 +34,7 @@ func (s *Server) routes(o Options) chi.Router {
 		metrics = promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	}
 	guarded.Method(http.MethodGet, "/metrics", metrics)
+	guarded.Method(http.MethodPost, "/v1/messages", http.HandlerFunc(s.createMessage))
 	return root
 }
 

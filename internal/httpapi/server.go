@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"mtad/api"
+	"mtad/internal/admission"
 	"mtad/queue"
 )
 
@@ -21,6 +22,7 @@ import (
 type Server struct {
 	queue    queue.Queue
 	filters  Filters
+	door     *admission.Door
 	process  Process
 	states   func(context.Context) []api.FilterState
 	limits   Limits
@@ -55,6 +57,9 @@ func New(o Options) (*Server, error) {
 		queue: o.Queue, filters: o.Filters, process: o.Process, states: o.FilterStates,
 		limits: o.Limits.withDefaults(), log: o.Logger, now: o.Now, seal: key,
 		operations: newOperations(),
+	}
+	if s.door = o.Door; s.door == nil {
+		s.door = admission.New(admission.Options{Intake: noIntake{}})
 	}
 	if s.filters == nil {
 		s.filters = noFilters{}

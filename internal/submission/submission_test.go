@@ -126,17 +126,17 @@ func convert(t testing.TB, parts ...string) string {
 
 func TestLineEnds(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                 "",
-		"a":                "a\r\n",
-		"a\n":              "a\r\n",
-		"a\r\n":            "a\r\n",
-		"a\nb\r\n\nc":      "a\r\nb\r\n\r\nc\r\n",
-		"10%\r20%\r30%\n":  "10% 20% 30%\r\n",
-		"a\r\r\n":          "a \r\n",
-		"a\r":              "a\r\n",
-		"\r":               "\r\n",
-		"\x00\xff\n":       "\x00\xff\r\n",
-		"a\n.\nQUIT\n":     "a\r\n.\r\nQUIT\r\n",
+		"":                  "",
+		"a":                 "a\r\n",
+		"a\n":               "a\r\n",
+		"a\r\n":             "a\r\n",
+		"a\nb\r\n\nc":       "a\r\nb\r\n\r\nc\r\n",
+		"10%\r20%\r30%\n":   "10% 20% 30%\r\n",
+		"a\r\r\n":           "a \r\n",
+		"a\r":               "a\r\n",
+		"\r":                "\r\n",
+		"\x00\xff\n":        "\x00\xff\r\n",
+		"a\n.\nQUIT\n":      "a\r\n.\r\nQUIT\r\n",
 		"a\r\n.\r\rb\n\r\n": "a\r\n.  b\r\n\r\n",
 	} {
 		if got := convert(t, in); got != want {

@@ -243,3 +243,20 @@ func clean(v []byte) bool {
 	}
 	return true
 }
+
+// SetDSN sets the parameters of MAIL that RFC 3461 has, "" for none: envid in
+// xtext, ret as "full" or "headers". An error is an *Error.
+func (e *Envelope) SetDSN(envid, ret string) error {
+	for _, p := range []struct {
+		name, value string
+		set         func(*Envelope, string) error
+	}{{"dsn-envelope-id", envid, setEnvID}, {"dsn-return-option", ret, setReturn}} {
+		if p.value == "" {
+			continue
+		}
+		if err := p.set(e, p.value); err != nil {
+			return &Error{Attribute: p.name, Reason: err.Error()}
+		}
+	}
+	return nil
+}
