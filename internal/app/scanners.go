@@ -35,6 +35,10 @@ func (a *App) newKind(c *config.Config, f config.Filter) (filter.Kind, error) {
 		return newExec(f.Exec, a.log.Logger)
 	case config.KindMilter:
 		return newMilter(c, f)
+	case config.KindWebhook:
+		return newWebhook(f)
+	case config.KindMTAHooks:
+		return newMTAHooks(c, f)
 	}
 	return nil, nil
 }

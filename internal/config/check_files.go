@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io/fs"
 	"os"
@@ -17,6 +18,11 @@ func (c *Config) checkFiles(self *os.File) Problems {
 	k.loadable("api.tls", c.API.TLS)
 	for name, f := range c.Filters {
 		k.secret("filters."+name+".rspamd.password_file", f.Rspamd.PasswordFile)
+		k.secret("filters."+name+".webhook.sign_file", f.Webhook.SignFile)
+		if h, ok := f.Hook(); ok {
+			k.secret("filters."+name+"."+f.Kind+".auth_file", h.AuthFile)
+			k.certificates("filters."+name+"."+f.Kind+".ca_file", h.CAFile)
+		}
 	}
 	for name, l := range c.Listeners {
 		k.loadable("listeners."+name+".tls", l.TLS)
@@ -59,6 +65,19 @@ func (k *checker) secret(key, path string) {
 		k.add(key, "the password cannot be read: "+reason(err), "")
 	case fi.Mode().Perm()&0o007 != 0:
 		k.add(key, fmt.Sprintf("others may read the password (mode %04o)", fi.Mode().Perm()), "chmod o= "+path)
+	}
+}
+
+// certificates is a PEM file with at least one of them.
+func (k *checker) certificates(key, path string) {
+	if path == "" {
+		return
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		k.add(key, "the certificates cannot be read: "+reason(err), "")
+	} else if !x509.NewCertPool().AppendCertsFromPEM(b) {
+		k.add(key, "there is no certificate in it", "a PEM file")
 	}
 }
 

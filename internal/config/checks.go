@@ -21,6 +21,8 @@ func checks() map[string]func(string) (string, error) {
 		"nexthop":    checkNextHop,
 		"peer":       checkPeer,
 		"field":      checkField,
+		"url":        checkURL,
+		"pointer":    checkPointer,
 		"path":       checkPath,
 		"localpart":  checkLocalPart,
 		"octet":      checkOctet,

@@ -129,6 +129,8 @@ type Filter struct {
 	Milter     Milter        `yaml:"milter"`
 	Exec       Exec          `yaml:"exec"`
 	SMTP       SMTPFilter    `yaml:"smtp"`
+	Webhook    Webhook       `yaml:"webhook"`
+	MTAHooks   MTAHooks      `yaml:"mtahooks"`
 }
 
 // OnFailure is the failure matrix: what becomes of a message whose filter

@@ -108,7 +108,7 @@ func (k Key) word(t reflect.Type) string {
 	case len(k.Enum) > 0:
 		return "word"
 	}
-	words := map[string]string{"": "text", "nexthop": "next hop", "peer": "address", "field": "name", "exit": "text", "assignment": "text", "pattern": "domain", "sha256": "hash", "match": "pattern", "localpart": "name", "octet": "character"}
+	words := map[string]string{"": "text", "nexthop": "next hop", "peer": "address", "field": "name", "url": "URL", "pointer": "JSON Pointer", "exit": "text", "assignment": "text", "pattern": "domain", "sha256": "hash", "match": "pattern", "localpart": "name", "octet": "character"}
 	if w, ok := words[k.Is]; ok {
 		return w
 	}

@@ -12,7 +12,7 @@ const (
 )
 
 func filterKinds() []string {
-	return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter, KindExec, KindSMTPFilter}
+	return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter, KindExec, KindSMTPFilter, KindWebhook, KindMTAHooks}
 }
 
 // Clamd is what is particular to the kind clamd.

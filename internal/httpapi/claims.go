@@ -119,7 +119,7 @@ func (b *claimed) claim(c queue.Claim) filterproto.Claim {
 	return filterproto.Claim{
 		Token:   b.s.seal.wrap(b.filter, c.Token),
 		Lease:   math.Round(c.For.Seconds()*1000) / 1000,
-		Message: messageInfo(c.Item),
+		Message: filter.Info(c.Item),
 	}
 }
 

@@ -3,49 +3,9 @@ package httpapi
 import (
 	"mtad/api"
 	"mtad/filterproto"
+	"mtad/internal/filter"
 	"mtad/queue"
 )
-
-// messageInfo is an item as filters see it: recipients that are not pending any
-// more are not theirs to judge.
-func messageInfo(it queue.Item) filterproto.MessageInfo {
-	return filterproto.MessageInfo{
-		ID: string(it.ID), Origin: it.Origin.String(), Chain: it.Chain, Stage: it.Stage, Staged: it.Staged,
-		Created: it.Created, Size: it.Size(), Generation: it.Generation().N, LostClaims: it.LostClaims,
-		Envelope: filterEnvelope(it.Envelope), Trace: it.Trace, Verdicts: verdicts(it.Verdicts), Meta: it.Meta,
-	}
-}
-
-func filterEnvelope(e queue.Envelope) filterproto.Envelope {
-	out := filterproto.Envelope{
-		ReversePath: e.ReversePath, SMTPUTF8: e.SMTPUTF8, Body: string(e.Body), Return: e.Return,
-		EnvID: e.EnvID, RequireTLS: e.RequireTLS, Client: filterproto.ClientInfo(e.Client),
-		Recipients: make([]filterproto.Recipient, 0, len(e.Recipients)),
-	}
-	for _, r := range e.Recipients {
-		if r.Status == queue.Pending {
-			out.Recipients = append(out.Recipients, filterproto.Recipient{
-				Path: r.Path, OrigPath: r.OrigPath, Notify: notify(r.Notify), ORCPT: r.ORCPT,
-				Transport: r.Transport, NextHop: r.NextHop,
-			})
-		}
-	}
-	return out
-}
-
-// notify spells the NOTIFY parameter (RFC 3461 §4.1).
-func notify(n queue.Notify) []string {
-	var out []string
-	for _, v := range []struct {
-		bit  queue.Notify
-		name string
-	}{{queue.NotifyNever, "never"}, {queue.NotifySuccess, "success"}, {queue.NotifyFailure, "failure"}, {queue.NotifyDelay, "delay"}} {
-		if n&v.bit != 0 {
-			out = append(out, v.name)
-		}
-	}
-	return out
-}
 
 func verdicts(in []queue.Verdict) []filterproto.PastVerdict {
 	var out []filterproto.PastVerdict
@@ -107,7 +67,7 @@ func envelope(e queue.Envelope) api.Envelope {
 	}
 	for _, r := range e.Recipients {
 		out.Recipients = append(out.Recipients, api.Recipient{
-			Path: r.Path, OrigPath: r.OrigPath, Notify: notify(r.Notify), Orcpt: r.ORCPT, Transport: r.Transport,
+			Path: r.Path, OrigPath: r.OrigPath, Notify: filter.NotifyWords(r.Notify), Orcpt: r.ORCPT, Transport: r.Transport,
 			NextHop: r.NextHop, Status: r.Status.String(), Attempts: r.Attempts, LastAttempt: r.LastAttempt,
 			LastRemote: r.LastRemote, LastReply: r.LastReply, DelaySent: r.DelaySent,
 		})
