@@ -50,3 +50,9 @@ func (e *Engine) Rest() {
 		runtime.Gosched()
 	}
 }
+
+// Tick makes the clock's work be looked at now.
+func (e *Engine) Tick() { e.tick() }
+
+// InLine is how many requests wait for the commit loop.
+func (e *Engine) InLine() int { return len(e.reqs) }
