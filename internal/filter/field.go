@@ -22,12 +22,33 @@ func ReadFields(r io.Reader, maxHeader int) (fields []Field, body io.Reader, err
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, f := range parseSection(cur.header, cur.after).fields {
+	rest := cur.after[len(separator(cur.after)):]
+	return fieldsOf(parseSection(cur.header, cur.after)), io.MultiReader(bytes.NewReader(rest), r), nil
+}
+
+// ReadHeader reads the header section of r, which may have maxHeader octets, as
+// exact octets: what stands before the first field and is none is left out, and so
+// is the separator. body reads what comes after that. A longer section is a
+// *VerdictError.
+func ReadHeader(r io.Reader, maxHeader int) (header []byte, body io.Reader, err error) {
+	cur, err := readHeader(r, maxHeader)
+	if err != nil {
+		return nil, nil, err
+	}
+	junk := len(parseSection(cur.header, cur.after).junk)
+	rest := cur.after[len(separator(cur.after)):]
+	return cur.header[junk:], io.MultiReader(bytes.NewReader(rest), r), nil
+}
+
+// CutFields cuts a header section that ReadHeader returned, as ReadFields does.
+func CutFields(header []byte) []Field { return fieldsOf(parseSection(header, nil)) }
+
+func fieldsOf(s section) (fields []Field) {
+	for _, f := range s.fields {
 		n := nameLen(f)
 		_, value, _ := bytes.Cut(f[n:], []byte(":"))
 		value = bytes.TrimSuffix(bytes.TrimSuffix(value, []byte("\n")), []byte("\r"))
 		fields = append(fields, Field{Name: string(f[:n]), Value: value})
 	}
-	rest := cur.after[len(separator(cur.after)):]
-	return fields, io.MultiReader(bytes.NewReader(rest), r), nil
+	return fields
 }

@@ -46,7 +46,17 @@ func (m Message) Judge(ctx context.Context, v filterproto.Verdict) error { retur
 // Open reads the current generation, with our own trace field in front or
 // without. The caller closes it.
 func (m Message) Open(ctx context.Context, trace bool) (queue.Content, error) {
-	c, err := m.q.Open(ctx, queue.OpenSpec{Token: m.token, Generation: -1, Trace: trace})
+	return m.open(ctx, queue.OpenSpec{Token: m.token, Generation: -1, Trace: trace})
+}
+
+// OpenReceived reads the content as it was received, before any edit and without
+// our own trace field. The caller closes it.
+func (m Message) OpenReceived(ctx context.Context) (queue.Content, error) {
+	return m.open(ctx, queue.OpenSpec{Token: m.token})
+}
+
+func (m Message) open(ctx context.Context, spec queue.OpenSpec) (queue.Content, error) {
+	c, err := m.q.Open(ctx, spec)
 	if err != nil {
 		return nil, errQueue{err}
 	}
@@ -99,8 +109,8 @@ const (
 	Park Action = "park"
 	// Tempfail answers 4xx to a waiting client; otherwise it parks.
 	Tempfail Action = "tempfail"
-	// Quarantine holds the message; released, it is filtered again. With a client
-	// waiting there is no later: it is accepted, held in incoming.
+	// Quarantine holds the message; released, it is filtered again, and waits for its
+	// filter if that fails once more. A waiting client gets its positive reply.
 	Quarantine Action = "quarantine"
 	// AcceptMarked goes on to the next filter, with a header field MarkField and a
 	// verdict that says so.
