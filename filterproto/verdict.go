@@ -56,9 +56,19 @@ type Reply struct {
 // Quarantine asks for a hold.
 type Quarantine struct {
 	Reason string `json:"reason,omitempty"`
-	// Seconds until the hold ends by itself; 0: never.
+	// Seconds until the hold ends by itself; 0: as the operator's configuration says.
 	Seconds int64 `json:"seconds,omitempty"`
+	// Then is what happens at the end: ThenRelease, ThenDelete or ThenBounce. "": with
+	// Seconds a release, without as the configuration says.
+	Then string `json:"then,omitempty"`
 }
+
+// The values of Quarantine.Then.
+const (
+	ThenRelease = "release" // it goes on to the next filter
+	ThenDelete  = "delete"  // it is gone, and nobody is told
+	ThenBounce  = "bounce"  // the sender is told that it was not delivered
+)
 
 // EditOp is a kind of edit.
 type EditOp string

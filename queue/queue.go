@@ -115,7 +115,8 @@ type Writer interface {
 	// Stage makes the complete content claimable in Unfiltered while it is not
 	// committed. No Write may follow.
 	Stage(ctx context.Context) error
-	// Wait returns when no part of the staged item is in Unfiltered any more: the
+	// Wait returns when no part of the staged item is in Unfiltered any more, or is
+	// held there: the
 	// parts as judged, those rejected or discarded with their Outcome. When ctx
 	// ends first it returns ctx's error and the item stays staged.
 	Wait(ctx context.Context) ([]Item, error)

@@ -102,10 +102,13 @@ func (d Definition) triage(it queue.Item) (Class, bool) {
 }
 
 // effective is the action for an item: tempfail means nothing once the client is
-// gone.
+// gone, and quarantine nothing where somebody released the message from it.
 func (d Definition) effective(c Class, it queue.Item) Action {
 	a := d.action(c)
 	if a == Tempfail && !waitsAlone(it) {
+		return Park
+	}
+	if a == Quarantine && releasedOnce(it) {
 		return Park
 	}
 	return a

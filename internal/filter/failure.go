@@ -129,21 +129,15 @@ func unscanned(it queue.Item, filter string) map[string]string {
 }
 
 // hold quarantines an item that its filter could not judge. It stays at its
-// stage, to be filtered when released; with a client waiting it goes to incoming,
-// held, since nothing else ends the wait with a positive reply.
+// stage, to be filtered when it is released. A client that waits gets a positive
+// reply: the hold ends the wait (queue.Writer.Wait).
 func (j *judgement) hold(ctx context.Context, class Class) error {
-	ops := func(staged bool) []queue.Op {
-		move := queue.Move{To: queue.Unfiltered, Stage: j.item.Stage}
-		if staged {
-			move = queue.Move{To: queue.Incoming}
-		}
-		reason := "filter " + j.filter + " failed: " + string(class)
-		return []queue.Op{
-			queue.Note{Kind: queue.EventFiltered, Text: reason},
-			queue.SetHold{Hold: queue.Hold{By: by(j.filter), Reason: reason, Since: j.e.now()}},
-			move,
-		}
-	}
-	_, err := j.e.q.Apply(ctx, queue.Txn{Token: j.token, Nonce: j.nonce, By: by(j.filter), Ops: ops(j.item.Staged)})
+	reason := "filter " + j.filter + " failed: " + string(class)
+	_, err := j.e.q.Apply(ctx, queue.Txn{Token: j.token, Nonce: j.nonce, By: by(j.filter), Ops: []queue.Op{
+		queue.Note{Kind: queue.EventFiltered, Text: reason},
+		queue.SetMeta{Set: map[string]string{metaHeld: j.filter}},
+		queue.SetHold{Hold: *j.def.Retention.hold(j.filter, reason, j.e.now())},
+		queue.Move{To: queue.Unfiltered, Stage: j.item.Stage},
+	}})
 	return err
 }

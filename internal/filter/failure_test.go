@@ -41,7 +41,7 @@ func describe(items []queue.Item) string {
 var want = map[Action][2]string{
 	Park:         {"unfiltered", "unfiltered"},
 	Tempfail:     {"unfiltered", "rejected 451 defer"},
-	Quarantine:   {"unfiltered held:filter:f", "incoming held:filter:f"},
+	Quarantine:   {"unfiltered held:filter:f", "unfiltered held:filter:f"},
 	AcceptMarked: {"incoming accept-marked", "incoming accept-marked"},
 	Reject:       {"incoming failed reject", "rejected 554 reject"},
 }

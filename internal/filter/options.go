@@ -100,6 +100,8 @@ type Definition struct {
 	// MaxSize is the largest content in octets that the filter is given; beyond it
 	// the class is OverSize. 0: no bound.
 	MaxSize int64
+	// Retention of messages that the filter quarantines.
+	Retention Retention
 	// MaxClaims: a message whose lease ran out so many times is of class Crash.
 	// Default 3; keep it below the store's max_claims.
 	MaxClaims int
@@ -174,6 +176,9 @@ func (o *Options) check() error {
 			if !c.valid() || a != "" && !a.valid() {
 				return fmt.Errorf("filter: %s: no failure rule %q: %q", name, c, a)
 			}
+		}
+		if d.Retention.Keep < 0 || d.Retention.Then > queue.HoldBounce {
+			return fmt.Errorf("filter: %s: no such retention", name)
 		}
 		if d.MaxSize < 0 {
 			return fmt.Errorf("filter: %s: negative size limit", name)

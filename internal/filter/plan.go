@@ -17,6 +17,8 @@ const (
 	// metaQuarantine carries the hold that an earlier filter of a waiting chain
 	// asked for; it is set when the chain is through.
 	metaQuarantine = "filter.quarantine"
+	// metaHeld names the filter that failed on the item and held it.
+	metaHeld = "filter.held"
 	// metaUnscanned lists filters that were passed by accept-marked.
 	metaUnscanned = "filter.unscanned"
 )
@@ -192,41 +194,22 @@ func (p *planner) onward(v filterproto.Verdict) []queue.Op {
 		move = queue.Move{To: queue.Unfiltered, Stage: next}
 	}
 	hold := p.carried()
-	if q := v.Quarantine; hold == nil && q != nil {
-		hold = &queue.Hold{By: by(p.filter), Reason: q.Reason, Since: p.now}
-		if hold.Reason == "" {
-			hold.Reason = "quarantine"
-		}
-		if q.Seconds > 0 {
-			hold.Until = p.now.Add(time.Duration(q.Seconds) * time.Second)
-		}
+	if hold == nil {
+		hold = p.quarantine(v.Quarantine)
+	}
+	var ops []queue.Op
+	if p.it.Meta[metaQuarantine] != "" {
+		ops = append(ops, queue.SetMeta{Set: map[string]string{metaQuarantine: ""}})
 	}
 	if hold == nil {
-		return []queue.Op{move}
+		return append(ops, move)
 	}
 	// The client would wait in vain for a held message that has filters to pass.
 	if p.it.Staged && next != "" {
 		text, _ := json.Marshal(hold)
 		return []queue.Op{queue.SetMeta{Set: map[string]string{metaQuarantine: string(text)}}, move}
 	}
-	ops := []queue.Op{queue.SetHold{Hold: *hold}, move}
-	if p.it.Meta[metaQuarantine] != "" {
-		ops = append([]queue.Op{queue.SetMeta{Set: map[string]string{metaQuarantine: ""}}}, ops...)
-	}
-	return ops
-}
-
-// carried is the hold that an earlier filter asked for.
-func (p *planner) carried() *queue.Hold {
-	text := p.it.Meta[metaQuarantine]
-	if text == "" {
-		return nil
-	}
-	var h queue.Hold
-	if err := json.Unmarshal([]byte(text), &h); err != nil || h.By == "" {
-		return &queue.Hold{By: by(p.filter), Reason: "quarantine", Since: p.now}
-	}
-	return &h
+	return append(ops, queue.SetHold{Hold: *hold}, move)
 }
 
 // lost keeps a message whose chain is not configured any more.

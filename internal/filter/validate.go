@@ -119,6 +119,9 @@ func (c *checker) verdict(at string, v filterproto.Verdict) error {
 		if q.Seconds < 0 || q.Seconds > maxQuarantine {
 			return invalid(at+"quarantine.seconds", "want 0 to %d", int64(maxQuarantine))
 		}
+		if end := new(queue.HoldEnd); q.Then != "" && end.UnmarshalText([]byte(q.Then)) != nil {
+			return invalid(at+"quarantine.then", "want release, delete or bounce")
+		}
 	}
 	return c.editList(at, v.Edits)
 }

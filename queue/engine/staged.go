@@ -131,11 +131,11 @@ func (w *writer) Wait(ctx context.Context) ([]queue.Item, error) {
 	}
 }
 
-// judged returns the parts when none is in Unfiltered any more.
+// judged returns the parts when none is in Unfiltered any more, or is held there.
 func (w *writer) judged(m *stagedMessage) ([]queue.Item, bool) {
 	var items []queue.Item
 	for _, r := range m.sorted() {
-		if r.Outcome == nil && r.State == queue.Unfiltered {
+		if r.Outcome == nil && r.State == queue.Unfiltered && !r.held() {
 			return nil, false
 		}
 		items = append(items, w.e.show(r, w.e.leases.byKey[r.key()]))

@@ -150,7 +150,7 @@ func (w *writer) Wait(ctx context.Context) ([]queue.Item, error) {
 	}
 }
 
-// judged returns the parts when none is in Unfiltered any more.
+// judged returns the parts when none is in Unfiltered any more, or is held there.
 func (w *writer) judged() ([]queue.Item, <-chan struct{}, error) {
 	_, err := w.m.enter()
 	defer w.m.leave()
@@ -162,7 +162,7 @@ func (w *writer) judged() ([]queue.Item, <-chan struct{}, error) {
 	}
 	var items []queue.Item
 	for _, it := range w.m.state.parts(w.msg) {
-		if it.State == queue.Unfiltered && it.Outcome == nil {
+		if it.State == queue.Unfiltered && it.Outcome == nil && it.Hold == nil {
 			return nil, w.m.changed, nil
 		}
 		items = append(items, it.view())

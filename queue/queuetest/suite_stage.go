@@ -104,6 +104,18 @@ var stageTests = []behaviour{
 		r.change(r.claimOne(second).Token, queue.Move{To: queue.Incoming})
 		r.wait(w)
 	}},
+	{"a hold in the filters ends the wait, and is committed", nothing, func(r *rig) {
+		w := r.stage("b@example.net")
+		r.change(r.claimOne(forScan).Token, queue.SetHold{Hold: queue.Hold{By: "filter:scan", Reason: "dead"}}, queue.Move{To: queue.Unfiltered, Stage: "scan"})
+		if got := r.wait(w); len(got) != 1 || got[0].State != queue.Unfiltered || got[0].Hold == nil {
+			r.Errorf("waited for %+v", got)
+		}
+		it, err := w.Commit(r.ctx())
+		r.must(err)
+		r.claimNone(forScan)
+		r.operate(it.ID, queue.ReleaseHold{})
+		r.claimOne(forScan)
+	}},
 	{"wait shows a rejected message with its outcome", nothing, func(r *rig) {
 		w := r.stage("b@example.net")
 		defer w.Abort()
