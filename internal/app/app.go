@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mtad/internal/admission"
 	"mtad/internal/config"
 	"mtad/internal/filter"
 	"mtad/internal/filter/smtpfilter"
@@ -63,6 +64,7 @@ type App struct {
 	dns     *mxlookup.Resolver
 	room    *smtpd.Room
 	qmgr    *qmgr.Manager
+	door    *admission.Door
 	api     *httpapi.Server
 	certs   certificates
 
@@ -128,7 +130,8 @@ func Check(cfg *config.Config) error {
 	if _, err := routes(cfg); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	return nil
+	_, err := submission(cfg)
+	return err
 }
 
 // Start serves. It returns at once.

@@ -27,8 +27,11 @@ func (a *App) wireAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if a.door, err = a.newDoor(a.cfg); err != nil {
+		return err
+	}
 	a.api, err = httpapi.New(httpapi.Options{
-		Queue: a.queue, Filters: &a.filter, Tokens: tokens, Peers: peers,
+		Queue: a.queue, Filters: &a.filter, Door: a.door, Tokens: tokens, Peers: peers,
 		Process: httpapi.Process{
 			Version: a.version, Hostname: a.cfg.Hostname, Started: a.started,
 			Listeners: a.listeners, Unsafe: func() []string { return slices.Clone(a.spool.unsafe) },
@@ -95,7 +98,7 @@ func access(c *config.Config) ([]httpapi.Token, []httpapi.Peer, error) {
 	var tokens []httpapi.Token
 	for _, name := range slices.Sorted(maps.Keys(c.API.Tokens)) {
 		t := c.API.Tokens[name]
-		token := httpapi.Token{Name: name, Scopes: t.Scopes}
+		token := httpapi.Token{Name: name, Scopes: t.Scopes, Submit: grant(c, t.Submit)}
 		if _, err := hex.Decode(token.Hash[:], []byte(t.SHA256)); err != nil {
 			return nil, nil, fmt.Errorf("%w: token %s: %w", ErrConfig, name, err)
 		}

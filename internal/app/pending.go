@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"mtad/internal/admission"
 	"mtad/internal/config"
 	"mtad/internal/filter"
 	"mtad/internal/httpapi"
@@ -24,6 +25,7 @@ type pending struct {
 	gates   gates          // likewise
 	tokens  []httpapi.Token
 	peers   []httpapi.Peer
+	submit  admission.Settings
 	opened  map[string]*door         // new listeners, bound
 	servers map[string]*smtpd.Server // new servers for bound ones
 	heirs   map[string]string        // of those: whose socket a listener takes over
@@ -45,6 +47,9 @@ func (p *pending) make() (err error) {
 		}
 	}
 	if p.tokens, p.peers, err = access(p.next); err != nil {
+		return err
+	}
+	if p.submit, err = submission(p.next); err != nil {
 		return err
 	}
 	return p.makeDoors()
@@ -121,6 +126,7 @@ func (p *pending) commit(ctx context.Context) error {
 	if err := a.log.SetLevel(p.next.Log.Level); err != nil {
 		return err
 	}
+	a.door.Set(p.submit)
 	a.table.Store(p.table)
 	p.swapFilters(ctx)
 	a.mu.Lock()

@@ -35,7 +35,9 @@ type spool struct {
 
 // openSpool makes the directory, checks it and takes its lock.
 func openSpool(c config.Spool) (*spool, error) {
-	if err := os.MkdirAll(c.Directory, 0o700); err != nil {
+	// Others may pass through to the sockets and the maildrop; they see nothing else,
+	// and everything else in it is closed to them.
+	if err := os.MkdirAll(c.Directory, 0o711); err != nil {
 		return nil, fmt.Errorf("app: spool: %w", err)
 	}
 	s := &spool{dir: c.Directory}

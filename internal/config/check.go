@@ -24,6 +24,7 @@ func (c *Config) check() Problems {
 	k.routes()
 	k.chains()
 	k.api()
+	k.submission()
 	k.order("delivery.max_backoff", c.Delivery.MinBackoff, c.Delivery.MaxBackoff, "delivery.min_backoff")
 	if c.Delivery.DestinationInitial > c.Delivery.DestinationMax {
 		k.add("delivery.destination_max", "destination_max is less than destination_initial", "")

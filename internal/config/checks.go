@@ -31,6 +31,8 @@ func checks() map[string]func(string) (string, error) {
 		"name":       func(s string) (string, error) { return s, checkName(s) },
 		"sha256":     checkSHA256,
 		"scope":      checkScope,
+		"login":      checkLogin,
+		"sender":     checkSender,
 		"time":       func(s string) (string, error) { _, err := ParseTime(s); return s, err },
 	}
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Queue        Queue               `yaml:"queue"`
 	Delivery     Delivery            `yaml:"delivery"`
 	API          API                 `yaml:"api"`
+	Submission   Submission          `yaml:"submission"`
 	Log          Log                 `yaml:"log"`
 	Shutdown     Shutdown            `yaml:"shutdown"`
 
@@ -210,6 +211,8 @@ type Token struct {
 	SHA256  string   `yaml:"sha256"`
 	Scopes  []string `yaml:"scopes"`
 	Expires string   `yaml:"expires"`
+	// Submit bounds what the bearer of the scope submit hands in.
+	Submit TokenSubmit `yaml:"submit"`
 }
 
 // Peer is a user or group of this machine that may use the unix socket.

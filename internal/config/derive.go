@@ -31,6 +31,9 @@ func (c *Config) derive() {
 	if c.API.Unix == "" {
 		c.API.Unix = filepath.Join(c.Spool.Directory, "api.sock")
 	}
+	if _, given := c.positions["submission.allow"]; !given {
+		c.Submission.Allow = everyone()
+	}
 	if _, given := c.positions["listeners"]; !given {
 		fallback, _ := parse("", []byte(loopback))
 		c.Listeners = fallback.Listeners

@@ -19,6 +19,7 @@ func sections() [][3]string {
 		{"Queue", "queue", "Bounds of the queue."},
 		{"Delivery", "delivery", "How mail goes out."},
 		{"API", "api", "The HTTP interface for scanners, `mtactl`, submission and metrics."},
+		{"Submission", "submission", "Who may hand in mail with `mtactl submit` and over the API: docs/submission.md."},
 		{"Process", "log shutdown", "The daemon itself."},
 	}
 }

@@ -29,7 +29,7 @@ func Keys() []Key {
 	var all []Key
 	for _, section := range [][]Key{
 		generalKeys(), spoolKeys(), listenerKeys(), relayKeys(), filterKeys(),
-		queueKeys(), deliveryKeys(), apiKeys(), processKeys(),
+		queueKeys(), deliveryKeys(), apiKeys(), submissionKeys(), processKeys(),
 	} {
 		all = append(all, section...)
 	}

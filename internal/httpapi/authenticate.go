@@ -130,7 +130,10 @@ func loginOf(uid int) func() string {
 // over and over. A good token is never refused for its neighbours' failures: a
 // secret of 256 bits is not guessed, and what is bounded here is noise and logs.
 func (s *Server) deny(w http.ResponseWriter, r *http.Request, e *filterproto.Error) {
-	addr := addressOf(r)
+	writeError(w, s.denial(addressOf(r), r, e))
+}
+
+func (s *Server) denial(addr string, r *http.Request, e *filterproto.Error) *filterproto.Error {
 	wait, ok := s.failures.allow(addr, s.now())
 	if !ok {
 		e = fail(filterproto.CodeRateLimited, "too many failed authentications")
@@ -140,7 +143,7 @@ func (s *Server) deny(w http.ResponseWriter, r *http.Request, e *filterproto.Err
 			slog.String("client_address", addr), slog.String("reason", e.Message))
 	}
 	s.metrics.denied(e.Code)
-	writeError(w, e)
+	return e
 }
 
 // authorize checks the scope of the operation that was routed to.
@@ -162,8 +165,13 @@ func (s *Server) authorize(op *operation, r *http.Request) *filterproto.Error {
 	if ok {
 		return nil
 	}
-	if op.Scope == ScopeSubmit && who.local && r.Header.Get("Authorization") == "" {
-		return s.denySubmission(who, r)
+	if who.local && r.Header.Get("Authorization") == "" {
+		switch {
+		case op.Scope == ScopeSubmit:
+			return s.denySubmission(who, r)
+		case len(who.scopes) == 0:
+			return s.denial(who.name, r, fail(filterproto.CodeUnauthorized, "a bearer token is needed"))
+		}
 	}
 	s.metrics.denied(filterproto.CodeForbidden)
 	return fail(filterproto.CodeForbidden, "the scope "+strings.ReplaceAll(op.Scope, "{filter}", "NAME")+" is needed")

@@ -18,6 +18,7 @@ import (
 
 	"mtad/api"
 	"mtad/filterproto"
+	"mtad/internal/submission"
 )
 
 const specFile = "../../api/openapi.yaml"
@@ -38,6 +39,7 @@ func loadContract(t *testing.T) *contract {
 		t.Fatal(err)
 	}
 	openapi3filter.RegisterBodyDecoder("message/rfc822", openapi3filter.FileBodyDecoder)
+	openapi3filter.RegisterBodyDecoder(submission.MediaType, openapi3filter.FileBodyDecoder)
 	openapi3filter.RegisterBodyDecoder(filterproto.MediaFrames, openapi3filter.FileBodyDecoder)
 	doc.Servers = openapi3.Servers{{URL: "http://example.com"}}
 	router, err := legacy.NewRouter(doc)
@@ -147,6 +149,12 @@ func TestEveryOperationKeepsTheContract(t *testing.T) {
 	do("", "GET", "/healthz", nil, 200)
 	do("", "GET", "/readyz", nil, 200)
 	do("metrics", "GET", "/metrics", nil, 200)
+	sub := good[api.Submitted](t, do("submit", "POST", "/v1/messages?from=a%40example.org&to=b%40example.net&to=c%40example.com&notify=never&ret=full&envid=x", letter, 201,
+		"Content-Type", "message/rfc822", "Idempotency-Key", "k"), 201)
+	do("submit", "POST", "/v1/messages", "sender: <>\nrecipient: b@example.net\n\n"+letter, 201, "Content-Type", submission.MediaType)
+	do("submit", "POST", "/v1/messages", "sender: <>\n\n"+letter, 422, "Content-Type", submission.MediaType)
+	do("submit", "GET", "/v1/messages/"+sub.ID, nil, 200)
+	do("submitter", "GET", "/v1/messages/"+sub.ID, nil, 404)
 
 	for _, op := range api.Operations() {
 		if !done[op.ID] {

@@ -14,6 +14,8 @@ import (
 
 	"mtad/api"
 	"mtad/filterproto"
+	"mtad/internal/filter"
+	"mtad/internal/intake"
 	"mtad/queue"
 	"mtad/queue/queuetest"
 )
@@ -125,6 +127,16 @@ func TestEveryErrorCodeIsReached(t *testing.T) {
 			r := newRig(t, rigOptions{queue: queuetest.NewModel(queuetest.ModelOptions{MaxMessages: 1})})
 			r.accept(letter, theFilter)
 			return r.call("", "GET", "/readyz", nil)
+		},
+		"invalid_submission":   hand("submit", "from=a%40example.org&to=b", ""),
+		"submission_forbidden": hand("limited", "from=a%40example.com&to=b%40example.org", letter),
+		"mail_loop":            hand("submit", "from=a%40example.org&to=b", strings.Repeat("Received: x\r\n", 51)+letter),
+		"message_rejected":     judged(filterproto.Verdict{Disposition: filterproto.Reject, Reply: &filterproto.Reply{Code: 550, Enhanced: "5.7.1", Text: "spam"}}),
+		"message_deferred": func(t *testing.T) *httptest.ResponseRecorder { // nobody judges
+			r := newRig(t, rigOptions{plan: func(string) intake.Plan {
+				return intake.Plan{Stage: theFilter, Timing: intake.Inline, Wait: time.Millisecond}
+			}})
+			return r.call("submitter", "POST", "/v1/messages?from=a%40example.org&to=b%40example.net", letter, "Content-Type", "message/rfc822")
 		},
 		"shutting_down": func(t *testing.T) *httptest.ResponseRecorder {
 			r := newRig(t, rigOptions{})
@@ -278,4 +290,29 @@ func (r *rig) state() string {
 		r.t.Fatal(err)
 	}
 	return string(b)
+}
+
+// hand hands a message in.
+func hand(who, query, content string) func(*testing.T) *httptest.ResponseRecorder {
+	return ask(who, "POST", "/v1/messages?"+query, content, "Content-Type", "message/rfc822")
+}
+
+// judged hands in a message whose chain judges it at once.
+func judged(v filterproto.Verdict) func(*testing.T) *httptest.ResponseRecorder {
+	return func(t *testing.T) *httptest.ResponseRecorder {
+		r := newRig(t, rigOptions{plan: func(string) intake.Plan { return intake.Plan{Stage: theFilter, Timing: intake.Inline} }})
+		done := make(chan error, 1)
+		go func() {
+			claims, err := r.engine.Claim(t.Context(), filter.ClaimRequest{Filter: theFilter, Max: 1, Wait: time.Minute})
+			if err == nil {
+				_, err = r.engine.Judge(t.Context(), theFilter, claims[0].Token, "", v)
+			}
+			done <- err
+		}()
+		w := r.call("submitter", "POST", "/v1/messages?from=a%40example.org&to=b%40example.net", letter, "Content-Type", "message/rfc822")
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
 }

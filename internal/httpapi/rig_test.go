@@ -16,7 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mtad/filterproto"
+	"mtad/internal/admission"
 	"mtad/internal/filter"
+	"mtad/internal/intake"
 	"mtad/queue"
 	"mtad/queue/queuetest"
 )
@@ -29,6 +31,7 @@ type rig struct {
 	engine *filter.Engine
 	s      *Server
 	reg    *prometheus.Registry
+	door   *admission.Door
 	tokens map[string]string // plain, by what they are for
 }
 
@@ -37,6 +40,7 @@ type rigOptions struct {
 	filters func(Filters) Filters
 	limits  Limits
 	now     func() time.Time
+	plan    func(chain string) intake.Plan
 }
 
 const theFilter = "virus"
@@ -56,16 +60,21 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := Options{Queue: r.q, Filters: r.engine, Limits: o.limits, Now: o.now, Registry: r.reg, Gatherer: r.reg, Peers: []Peer{}}
+	r.door = admission.New(admission.Options{
+		Intake:   intake.New(intake.Options{Queue: r.q, Hostname: "mx.example.org", Plan: o.plan}),
+		Hostname: "mx.example.org", Local: func(d string) bool { return d == "example.org" }, Now: o.now,
+	})
+	opts := Options{Queue: r.q, Filters: r.engine, Door: r.door, Limits: o.limits, Now: o.now, Registry: r.reg, Gatherer: r.reg, Peers: []Peer{}}
 	if o.filters != nil {
 		opts.Filters = o.filters(r.engine)
 	}
 	for name, scopes := range map[string][]string{
 		"virus": {"filter:virus"}, "spam": {"filter:spam"}, "filters": {"filter:*"}, "read": {"queue:read"},
-		"write": {"queue:write"}, "operator": {"queue:read", "queue:write"}, "metrics": {"metrics"}, "expired": AllScopes(),
+		"write": {"queue:write"}, "operator": {"queue:read", "queue:write"}, "metrics": {"metrics"}, "submit": {"submit"}, "submitter": {"submit"}, "limited": {"submit"}, "expired": AllScopes(),
 	} {
 		plain, stored := NewToken(scopes...)
 		stored.Name = name
+		stored.Submit = grants[name]
 		if name == "expired" {
 			stored.Expires = time.Now().Add(-time.Second)
 		}
@@ -265,4 +274,10 @@ func (s *spy) Claim(ctx context.Context, r filter.ClaimRequest) ([]queue.Claim, 
 func (s *spy) Extend(ctx context.Context, name string, tokens []queue.Token, d time.Duration) []error {
 	defer tell(s.extend)
 	return s.Filters.Extend(ctx, name, tokens, d)
+}
+
+// grants are what the callers with the scope submit may do.
+var grants = map[string]admission.Grant{
+	"submitter": {ClientAttributes: true, Chain: "in"},
+	"limited":   {Senders: []string{"example.org"}, LocalOnly: true, MaxSize: 1000, Rate: 2},
 }
