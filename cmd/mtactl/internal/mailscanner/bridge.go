@@ -43,7 +43,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	b := &bridge{
-		o: o, x: &exchange{in: o.Incoming, out: o.Outgoing}, log: o.Logger,
+		o: o, x: &exchange{in: o.Incoming, out: o.Outgoing, step: o.step}, log: o.Logger,
 		claims: make(map[string]*claim), warned: make(map[string]bool),
 	}
 	if err := b.x.check(); err != nil {
@@ -76,15 +76,19 @@ func Run(ctx context.Context, o Options) error {
 // judge has MailScanner judge one message.
 func (b *bridge) judge(ctx context.Context, m *filterproto.Message) (filterproto.Verdict, error) {
 	c := b.begin(m)
+	defer b.o.step("send")
 	defer b.end(c)
+	b.o.step("write")
 	if err := b.x.put(ctx, c.name, c.sent, m); err != nil {
 		return filterproto.Verdict{}, err
 	}
 	b.log.Info("handed over", "queue_id", m.ID, "name", c.name)
+	b.o.step("wait")
 	o, err := b.await(ctx, c)
 	if err != nil {
 		return filterproto.Verdict{}, b.giveBack(ctx, c, err)
 	}
+	b.o.step("read")
 	var v filterproto.Verdict
 	if o == answered {
 		v, err = b.answeredVerdict(ctx, c)
@@ -114,6 +118,7 @@ func (b *bridge) end(c *claim) {
 	b.mu.Lock()
 	delete(b.claims, c.name)
 	b.mu.Unlock()
+	b.o.step("remove")
 	b.removeAnswer(c.name)
 	b.x.withdraw(c.name)
 }

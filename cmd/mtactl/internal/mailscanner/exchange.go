@@ -15,7 +15,10 @@ import (
 )
 
 // exchange is the two directories.
-type exchange struct{ in, out string }
+type exchange struct {
+	in, out string
+	step    func(string) // Options.step
+}
 
 func (x *exchange) inPath(name string) string  { return filepath.Join(x.in, name) }
 func (x *exchange) outPath(name string) string { return filepath.Join(x.out, name) }
@@ -54,6 +57,7 @@ func (x *exchange) put(ctx context.Context, name string, e *envelope, m *filterp
 	if err = errors.Join(writeMessage(ctx, f, name, e, m), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("mailscanner: %w", err)
 	}
+	x.step("rename")
 	if err = os.Rename(temp, x.inPath(name)); err != nil {
 		return fmt.Errorf("mailscanner: %w", err)
 	}

@@ -57,6 +57,9 @@ type Options struct {
 	// how many are claimed at once (default 30).
 	Concurrency, Batch int
 	Logger             *slog.Logger
+
+	// step, when set, is told before each step of a message: tests end the process there.
+	step func(string)
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -79,6 +82,9 @@ func (o Options) withDefaults() (Options, error) {
 	set(&o.RetryDelay, 10*time.Second)
 	set(&o.Concurrency, 150)
 	set(&o.Batch, 30)
+	if o.step == nil {
+		o.step = func(string) {}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
