@@ -11,12 +11,13 @@ import (
 
 // Defines values for ActionKind.
 const (
-	ActionKindBounce  ActionKind = "bounce"
-	ActionKindDelete  ActionKind = "delete"
-	ActionKindFlush   ActionKind = "flush"
-	ActionKindHold    ActionKind = "hold"
-	ActionKindRelease ActionKind = "release"
-	ActionKindRequeue ActionKind = "requeue"
+	ActionKindBounce   ActionKind = "bounce"
+	ActionKindDelete   ActionKind = "delete"
+	ActionKindFlush    ActionKind = "flush"
+	ActionKindHold     ActionKind = "hold"
+	ActionKindRedirect ActionKind = "redirect"
+	ActionKindRelease  ActionKind = "release"
+	ActionKindRequeue  ActionKind = "requeue"
 )
 
 // Valid indicates whether the value is a known member of the ActionKind enum.
@@ -30,9 +31,32 @@ func (e ActionKind) Valid() bool {
 		return true
 	case ActionKindHold:
 		return true
+	case ActionKindRedirect:
+		return true
 	case ActionKindRelease:
 		return true
 	case ActionKindRequeue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for HoldThen.
+const (
+	HoldThenBounce  HoldThen = "bounce"
+	HoldThenDelete  HoldThen = "delete"
+	HoldThenRelease HoldThen = "release"
+)
+
+// Valid indicates whether the value is a known member of the HoldThen enum.
+func (e HoldThen) Valid() bool {
+	switch e {
+	case HoldThenBounce:
+		return true
+	case HoldThenDelete:
+		return true
+	case HoldThenRelease:
 		return true
 	default:
 		return false
@@ -79,11 +103,17 @@ type ActionRequest struct {
 	// Force Break a lease if there is one.
 	Force bool `json:"force,omitempty,omitzero"`
 
+	// Quarantined Refuse (`conflict`) unless a filter holds the message.
+	Quarantined bool `json:"quarantined,omitempty,omitzero"`
+
 	// Reason Of a hold, or the reply of a bounce ("550 5.7.1 text").
 	Reason string `json:"reason,omitempty,omitzero"`
 
 	// Rev Refuse (`conflict`) unless this is the revision.
 	Rev string `json:"rev,omitempty,omitzero"`
+
+	// To With redirect: who gets the message instead of its pending recipients.
+	To string `json:"to,omitempty,omitzero"`
 
 	// Until Of a hold: it ends by itself then.
 	Until time.Time `json:"until,omitempty,omitzero"`
@@ -194,11 +224,26 @@ type GenerationList struct {
 
 // Hold defines model for Hold.
 type Hold struct {
-	By     string    `json:"by"`
-	Reason string    `json:"reason"`
-	Since  time.Time `json:"since"`
-	Until  time.Time `json:"until,omitempty,omitzero"`
+	By string `json:"by"`
+
+	// Filter The filter that holds it; absent when none does.
+	Filter string `json:"filter,omitempty,omitzero"`
+	Reason string `json:"reason"`
+
+	// Score Of that filter's verdict.
+	Score float64   `json:"score,omitempty,omitzero"`
+	Since time.Time `json:"since"`
+
+	// Symbols Of that filter's verdict.
+	Symbols []string `json:"symbols,omitempty,omitzero"`
+
+	// Then What happens at until; absent without it.
+	Then  HoldThen  `json:"then,omitempty,omitzero"`
+	Until time.Time `json:"until,omitempty,omitzero"`
 }
+
+// HoldThen What happens at until; absent without it.
+type HoldThen string
 
 // Job defines model for Job.
 type Job struct {
@@ -230,8 +275,11 @@ type JobRequest struct {
 	Reason string  `json:"reason,omitempty,omitzero"`
 
 	// Rescan With requeue: through the filters again, as configured now.
-	Rescan bool      `json:"rescan,omitempty,omitzero"`
-	Until  time.Time `json:"until,omitempty,omitzero"`
+	Rescan bool `json:"rescan,omitempty,omitzero"`
+
+	// To With redirect: who gets the messages instead of their pending recipients.
+	To    string    `json:"to,omitempty,omitzero"`
+	Until time.Time `json:"until,omitempty,omitzero"`
 }
 
 // Lease defines model for Lease.

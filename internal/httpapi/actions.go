@@ -38,9 +38,13 @@ func (h handlers) ActOnMessage(ctx context.Context, req api.ActOnMessageRequestO
 	if b.Filter && b.Action != api.ActionKindRequeue {
 		return nil, failField(filterproto.CodeInvalidRequest, "filter", "only with requeue")
 	}
+	redirect, err := h.redirection(b.Action, b.To)
+	if err != nil {
+		return nil, err
+	}
 	var items []queue.Item
 	for range actionTries {
-		items, err = h.act(ctx, id, b)
+		items, err = h.act(ctx, id, b, redirect)
 		if b.Rev != "" || !errors.Is(err, queue.ErrConflict) {
 			break
 		}
@@ -55,12 +59,20 @@ func (h handlers) ActOnMessage(ctx context.Context, req api.ActOnMessageRequestO
 
 const actionTries = 3
 
-func (h handlers) act(ctx context.Context, id queue.ID, b api.ActionRequest) ([]queue.Item, error) {
+func (h handlers) act(ctx context.Context, id queue.ID, b api.ActionRequest, redirect *queue.Redirect) ([]queue.Item, error) {
 	it, err := h.queue.Get(ctx, id)
+	if err == nil {
+		err = inQuarantine(it, b)
+	}
 	if err != nil {
 		return nil, err
 	}
-	ops, err := h.opsOf(it, b, callerOf(ctx).by())
+	var ops []queue.Op
+	if redirect != nil {
+		ops, err = redirect.Ops(&it, callerOf(ctx).by())
+	} else {
+		ops, err = h.opsOf(it, b, callerOf(ctx).by())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +138,7 @@ func released(it queue.Item) []queue.Op {
 func checkAction(kind api.ActionKind, reason *string, until, now time.Time) error {
 	bad := func(field, what string) error { return failField(filterproto.CodeInvalidRequest, field, what) }
 	if !kind.Valid() {
-		return bad("action", "want hold, release, requeue, delete, bounce or flush")
+		return bad("action", "want hold, release, requeue, delete, bounce, flush or redirect")
 	}
 	if len(*reason) > queue.MaxText || !utf8.ValidString(*reason) || strings.ContainsFunc(*reason, control) {
 		return bad("reason", fmt.Sprintf("want one line of at most %d octets", queue.MaxText))

@@ -42,8 +42,8 @@ func message(it queue.Item) api.Message {
 	} else {
 		m.Outcome = api.Outcome{Disposition: it.Outcome.Disposition.String(), Reply: it.Outcome.Reply, At: it.Outcome.At}
 	}
-	if h := it.Hold; h != nil {
-		m.Hold = api.Hold{By: h.By, Reason: h.Reason, Since: h.Since, Until: h.Until}
+	if it.Hold != nil {
+		m.Hold = holdOf(it)
 	}
 	if l := it.Lease; l != nil {
 		m.Lease = api.Lease{Holder: l.Holder, Since: l.Since, Until: l.Until, Stage: l.Stage}

@@ -27,6 +27,10 @@ func (h handlers) CreateJob(ctx context.Context, req api.CreateJobRequestObject)
 	if b.Rescan && b.Action != api.ActionKindRequeue {
 		return nil, failField(filterproto.CodeInvalidRequest, "rescan", "only with requeue")
 	}
+	redirect, err := h.redirection(b.Action, b.To)
+	if err != nil {
+		return nil, err
+	}
 	if b.ExpectedCount != nil && *b.ExpectedCount < 0 {
 		return nil, failField(filterproto.CodeInvalidRequest, "expected_count", "want 0 or more")
 	}
@@ -45,7 +49,7 @@ func (h handlers) CreateJob(ctx context.Context, req api.CreateJobRequestObject)
 	if b.DryRun {
 		return api.CreateJob200JSONResponse{Action: b.Action, By: by, DryRun: true, Matched: matched}, nil
 	}
-	a := queue.Action{Kind: queue.ActionKind(b.Action), By: by, Reason: b.Reason, Until: b.Until, Force: b.Force}
+	a := queue.Action{Kind: queue.ActionKind(b.Action), By: by, Reason: b.Reason, Until: b.Until, Force: b.Force, Redirect: redirect}
 	if b.Rescan {
 		a.Stages = h.filters.FirstStages()
 	}

@@ -51,6 +51,10 @@ type Options struct {
 	// breaker, failures. A filter that it does not name is listed by its stage alone.
 	FilterStates func(ctx context.Context) []api.FilterState
 
+	// Route resolves the recipient of a redirect. Without it the recipient gets no
+	// route and the queue manager resolves it.
+	Route func(path string) (transport, nextHop string, err error)
+
 	Limits   Limits
 	Logger   *slog.Logger
 	Registry prometheus.Registerer

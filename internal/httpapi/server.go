@@ -20,20 +20,23 @@ import (
 // Server is the HTTP interface. It is an http.Handler; Run serves listeners with
 // all limits in place.
 type Server struct {
-	queue    queue.Queue
-	filters  Filters
-	door     *admission.Door
-	process  Process
-	states   func(context.Context) []api.FilterState
-	limits   Limits
-	log      *slog.Logger
-	now      func() time.Time
-	metrics  *metrics
-	access   atomic.Pointer[access]
-	failures failures
-	gate     gate
-	seal     seal
-	fields   fieldTable
+	queue   queue.Queue
+	filters Filters
+	door    *admission.Door
+	process Process
+	route   func(path string) (transport, nextHop string, err error)
+	// postmaster is who hears of what was redirected and could not be delivered.
+	postmaster string
+	states     func(context.Context) []api.FilterState
+	limits     Limits
+	log        *slog.Logger
+	now        func() time.Time
+	metrics    *metrics
+	access     atomic.Pointer[access]
+	failures   failures
+	gate       gate
+	seal       seal
+	fields     fieldTable
 
 	operations map[string]*operation
 	router     chi.Router
@@ -56,7 +59,10 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		queue: o.Queue, filters: o.Filters, process: o.Process, states: o.FilterStates,
 		limits: o.Limits.withDefaults(), log: o.Logger, now: o.Now, seal: key,
-		operations: newOperations(),
+		operations: newOperations(), route: o.Route,
+	}
+	if s.postmaster = "postmaster"; o.Process.Hostname != "" {
+		s.postmaster += "@" + o.Process.Hostname
 	}
 	if s.door = o.Door; s.door == nil {
 		s.door = admission.New(admission.Options{Intake: noIntake{}})
