@@ -148,7 +148,13 @@ func (inv *invocation) verdict(resp *http.Response) (v filterproto.Verdict, err 
 		}
 		c.message = edits
 	}
-	return c.verdict(inv.m.Filter)
+	if v, err = c.verdict(inv.m.Filter); err != nil {
+		return v, err
+	}
+	if err := filter.Validate(v); err != nil {
+		return filterproto.Verdict{}, scanner.Protocol("%s: %v", who, err)
+	}
+	return v, nil
 }
 
 // fault gives an error of reading an answer its class; those of the queue have
