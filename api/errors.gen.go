@@ -32,6 +32,7 @@ func Errors() []ErrorInfo {
 		{Code: "not_found", Status: 404, Meaning: "no such resource"},
 		{Code: "no_message", Status: 404, Meaning: "no message of this ID; a finished one is known by its trace for a while"},
 		{Code: "no_filter", Status: 404, Meaning: "no filter of this name takes part in the configuration as one that claims"},
+		{Code: "no_webhook", Status: 404, Meaning: "no webhook of this name in the configuration"},
 		{Code: "no_job", Status: 404, Meaning: "no job of this ID; finished ones are kept for a day"},
 		{Code: "method_not_allowed", Status: 405, Meaning: "the resource has other methods, see Allow"},
 		{Code: "not_acceptable", Status: 406, Meaning: "no representation that Accept allows"},
@@ -75,7 +76,7 @@ func StatusOf(code string) int {
 		return 401
 	case "forbidden", "submission_forbidden", "cross_site":
 		return 403
-	case "not_found", "no_message", "no_filter", "no_job":
+	case "not_found", "no_message", "no_filter", "no_webhook", "no_job":
 		return 404
 	case "method_not_allowed":
 		return 405

@@ -42,6 +42,48 @@ func (e ActionKind) Valid() bool {
 	}
 }
 
+// Defines values for EventType.
+const (
+	EventTypeAccepted  EventType = "accepted"
+	EventTypeBounced   EventType = "bounced"
+	EventTypeDeferred  EventType = "deferred"
+	EventTypeDeleted   EventType = "deleted"
+	EventTypeDelivered EventType = "delivered"
+	EventTypeDiscarded EventType = "discarded"
+	EventTypeFiltered  EventType = "filtered"
+	EventTypeHeld      EventType = "held"
+	EventTypeRejected  EventType = "rejected"
+	EventTypeReleased  EventType = "released"
+)
+
+// Valid indicates whether the value is a known member of the EventType enum.
+func (e EventType) Valid() bool {
+	switch e {
+	case EventTypeAccepted:
+		return true
+	case EventTypeBounced:
+		return true
+	case EventTypeDeferred:
+		return true
+	case EventTypeDeleted:
+		return true
+	case EventTypeDelivered:
+		return true
+	case EventTypeDiscarded:
+		return true
+	case EventTypeFiltered:
+		return true
+	case EventTypeHeld:
+		return true
+	case EventTypeRejected:
+		return true
+	case EventTypeReleased:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HoldThen.
 const (
 	HoldThenBounce  HoldThen = "bounce"
@@ -65,22 +107,22 @@ func (e HoldThen) Valid() bool {
 
 // Defines values for State.
 const (
-	Active     State = "active"
-	Deferred   State = "deferred"
-	Incoming   State = "incoming"
-	Unfiltered State = "unfiltered"
+	StateActive     State = "active"
+	StateDeferred   State = "deferred"
+	StateIncoming   State = "incoming"
+	StateUnfiltered State = "unfiltered"
 )
 
 // Valid indicates whether the value is a known member of the State enum.
 func (e State) Valid() bool {
 	switch e {
-	case Active:
+	case StateActive:
 		return true
-	case Deferred:
+	case StateDeferred:
 		return true
-	case Incoming:
+	case StateIncoming:
 		return true
-	case Unfiltered:
+	case StateUnfiltered:
 		return true
 	default:
 		return false
@@ -161,6 +203,102 @@ type Envelope struct {
 
 // Error defines model for Error.
 type Error = filterproto.Error
+
+// Event Something that happened to a message. Its type is one of EventType, or gap, or
+// test; clients skip types and fields that they do not know.
+type Event struct {
+	// Gap The events after `after` and before `until` are not kept any more.
+	Gap  EventGap  `json:"gap,omitempty,omitzero"`
+	Hold EventHold `json:"hold,omitempty,omitzero"`
+
+	// ID The same in every repetition of the event; at most 128 characters.
+	ID      string       `json:"id"`
+	Message EventMessage `json:"message,omitempty,omitzero"`
+
+	// NextAttempt When deferred.
+	NextAttempt time.Time `json:"next_attempt,omitempty,omitzero"`
+
+	// Reason Why it was rejected, discarded or deleted.
+	Reason         string         `json:"reason,omitempty,omitzero"`
+	Recipient      EventRecipient `json:"recipient,omitempty,omitzero"`
+	RecipientCount int            `json:"recipient_count,omitempty,omitzero"`
+
+	// Recipients The first 20 addresses, of an event about the whole message.
+	Recipients []string `json:"recipients,omitempty,omitzero"`
+
+	// Size Octets of content, when accepted.
+	Size    int64        `json:"size,omitempty,omitzero"`
+	Time    time.Time    `json:"time"`
+	Type    string       `json:"type"`
+	Verdict EventVerdict `json:"verdict,omitempty,omitzero"`
+}
+
+// EventGap The events after `after` and before `until` are not kept any more.
+type EventGap struct {
+	After string    `json:"after,omitempty,omitzero"`
+	Until time.Time `json:"until"`
+}
+
+// EventHold defines model for EventHold.
+type EventHold struct {
+	// By operator:NAME, filter:NAME, mtad
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	Until  time.Time `json:"until,omitempty,omitzero"`
+}
+
+// EventMessage defines model for EventMessage.
+type EventMessage struct {
+	// Envid RFC 3461 ENVID.
+	Envid string `json:"envid,omitempty,omitzero"`
+
+	// Item The queue ID, with a part's number when the message was split.
+	Item string            `json:"item"`
+	Meta map[string]string `json:"meta,omitempty,omitzero"`
+
+	// MetaCut meta has more than an event holds.
+	MetaCut bool `json:"meta_cut,omitempty,omitzero"`
+
+	// Origin smtp, submit, http, dsn, forward
+	Origin string `json:"origin,omitempty,omitzero"`
+
+	// Parent The message that a report or a forwarded copy is about.
+	Parent  string `json:"parent,omitempty,omitzero"`
+	QueueID string `json:"queue_id"`
+
+	// ReversePath Empty is the null reverse-path.
+	ReversePath string `json:"reverse_path"`
+}
+
+// EventRecipient defines model for EventRecipient.
+type EventRecipient struct {
+	Address string `json:"address"`
+	NextHop string `json:"next_hop,omitempty,omitzero"`
+
+	// Remote The host that gave the reply.
+	Remote string `json:"remote,omitempty,omitzero"`
+
+	// Reply The last reply.
+	Reply string `json:"reply,omitempty,omitzero"`
+
+	// Status pending, delivered, relayed, failed
+	Status    string `json:"status"`
+	Transport string `json:"transport,omitempty,omitzero"`
+}
+
+// EventType defines model for EventType.
+type EventType string
+
+// EventVerdict defines model for EventVerdict.
+type EventVerdict struct {
+	// Disposition accept, reject, discard …
+	Disposition string   `json:"disposition"`
+	Filter      string   `json:"filter"`
+	Reason      string   `json:"reason,omitempty,omitzero"`
+	Reply       string   `json:"reply,omitempty,omitzero"`
+	Score       float64  `json:"score,omitempty,omitzero"`
+	Symbols     []string `json:"symbols,omitempty,omitzero"`
+}
 
 // FilterEnvelope defines model for FilterEnvelope.
 type FilterEnvelope = filterproto.Envelope
@@ -563,6 +701,70 @@ type VerdictEntry = filterproto.VerdictEntry
 // VerdictRequest defines model for VerdictRequest.
 type VerdictRequest = filterproto.VerdictRequest
 
+// Webhook defines model for Webhook.
+type Webhook struct {
+	// After The event that it and all before are settled.
+	After string `json:"after,omitempty,omitzero"`
+
+	// Attempts Since mtad was started, as what follows.
+	Attempts  int64 `json:"attempts"`
+	Delivered int64 `json:"delivered"`
+
+	// Dropped Events given up at the end of their lifetime.
+	Dropped  int64 `json:"dropped"`
+	Failures int64 `json:"failures"`
+	Gaps     int64 `json:"gaps"`
+
+	// Lag Age of the oldest of them, in seconds.
+	Lag         float64   `json:"lag"`
+	LastError   string    `json:"last_error,omitempty,omitzero"`
+	LastErrorAt time.Time `json:"last_error_at,omitempty,omitzero"`
+	LastSuccess time.Time `json:"last_success,omitempty,omitzero"`
+	Name        string    `json:"name"`
+
+	// Pending Events read and not settled; a bounded number.
+	Pending int `json:"pending"`
+
+	// Reason Why it stopped.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Since Where it began, before its first event.
+	Since time.Time `json:"since,omitempty,omitzero"`
+
+	// State starting, running, retrying, stopped
+	State string `json:"state"`
+
+	// Types Empty is all.
+	Types []EventType `json:"types"`
+
+	// URL Scheme and host: the rest may be secret.
+	URL string `json:"url"`
+}
+
+// WebhookList defines model for WebhookList.
+type WebhookList struct {
+	Webhooks []Webhook `json:"webhooks"`
+}
+
+// WebhookReplay Either of the two.
+type WebhookReplay struct {
+	// After The ID of an event.
+	After string    `json:"after,omitempty,omitzero"`
+	Since time.Time `json:"since,omitempty,omitzero"`
+}
+
+// WebhookTest defines model for WebhookTest.
+type WebhookTest struct {
+	Error string `json:"error,omitempty,omitzero"`
+	ID    string `json:"id"`
+
+	// Status The HTTP status; 0 when there was no answer.
+	Status int `json:"status"`
+
+	// Took Seconds.
+	Took float64 `json:"took"`
+}
+
 // ClaimToken defines model for claimToken.
 type ClaimToken = string
 
@@ -581,6 +783,9 @@ type QueueID = string
 // StartOffset defines model for startOffset.
 type StartOffset = int64
 
+// WebhookName defines model for webhookName.
+type WebhookName = string
+
 // WithTrace defines model for withTrace.
 type WithTrace = bool
 
@@ -593,29 +798,47 @@ type GetClaimContentParams struct {
 	Offset StartOffset `form:"offset,omitempty" json:"offset,omitempty,omitzero"`
 }
 
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// After The ID of an event.
+	After string `form:"after,omitempty" json:"after,omitempty,omitzero"`
+
+	// Since A time.
+	Since time.Time `form:"since,omitempty" json:"since,omitempty,omitzero"`
+
+	// Type Only these types; may be repeated.
+	Type []EventType `form:"type,omitempty" json:"type,omitempty,omitzero"`
+
+	// ID Only events of this message, of its parts and of the reports about it.
+	ID string `form:"id,omitempty" json:"id,omitempty,omitzero"`
+
+	// LastEventID Goes before `after` and `since`.
+	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
+}
+
 // CreateMessageParams defines parameters for CreateMessage.
 type CreateMessageParams struct {
 	// From Reverse-path; `<>` is the null reverse-path.
-	From string `form:"from,omitempty" json:"from,omitempty,omitzero"`
+	From *string `form:"from,omitempty" json:"from,omitempty"`
 
 	// To A recipient; repeated for several.
 	To []string `form:"to,omitempty" json:"to,omitempty,omitzero"`
 
 	// Envid ENVID (RFC 3461), in xtext.
-	Envid string `form:"envid,omitempty" json:"envid,omitempty,omitzero"`
+	Envid *string `form:"envid,omitempty" json:"envid,omitempty"`
 
 	// Ret RET (RFC 3461): full or headers.
-	Ret string `form:"ret,omitempty" json:"ret,omitempty,omitzero"`
+	Ret *string `form:"ret,omitempty" json:"ret,omitempty"`
 
 	// Notify NOTIFY (RFC 3461) of every recipient: never, or a list of fail,delay,success.
-	Notify string `form:"notify,omitempty" json:"notify,omitempty,omitzero"`
+	Notify *string `form:"notify,omitempty" json:"notify,omitempty"`
 
 	// Orcpt ORCPT (RFC 3461) of the recipient, when there is one alone.
-	Orcpt string `form:"orcpt,omitempty" json:"orcpt,omitempty,omitzero"`
+	Orcpt *string `form:"orcpt,omitempty" json:"orcpt,omitempty"`
 
 	// IdempotencyKey A second request of the same caller with the same key answers the message
 	// that the first one made, and makes none.
-	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // CountMessagesParams defines parameters for CountMessages.
@@ -715,3 +938,6 @@ type CreateJobJSONRequestBody = JobRequest
 
 // ActOnMessageJSONRequestBody defines body for ActOnMessage for application/json ContentType.
 type ActOnMessageJSONRequestBody = ActionRequest
+
+// ReplayWebhookJSONRequestBody defines body for ReplayWebhook for application/json ContentType.
+type ReplayWebhookJSONRequestBody = WebhookReplay

@@ -39,9 +39,13 @@ func Operations() []Operation {
 		{ID: "listFilters", Method: "GET", Path: "/v1/filters", Scope: "queue:read", Produces: []string{"application/json"}},
 		{ID: "listGenerations", Method: "GET", Path: "/v1/queue/messages/{id}/generations", Scope: "queue:read", Produces: []string{"application/json"}},
 		{ID: "listMessages", Method: "GET", Path: "/v1/queue/messages", Scope: "queue:read", Produces: []string{"application/json"}, Query: []string{"filter", "cursor", "limit"}},
+		{ID: "listWebhooks", Method: "GET", Path: "/v1/webhooks", Scope: "queue:read", Produces: []string{"application/json"}},
 		{ID: "putUpload", Method: "PUT", Path: "/v1/claims/{token}/uploads", Scope: "filter:{filter}", Consumes: []string{"application/octet-stream"}, Produces: []string{"application/json"}},
 		{ID: "releaseClaims", Method: "POST", Path: "/v1/claims/release", Scope: "filter:{filter}", MaxBody: 1048576, Consumes: []string{"application/json"}, Produces: []string{"application/json"}},
 		{ID: "renewClaims", Method: "POST", Path: "/v1/claims/renew", Scope: "filter:{filter}", MaxBody: 1048576, Consumes: []string{"application/json"}, Produces: []string{"application/json"}},
+		{ID: "replayWebhook", Method: "POST", Path: "/v1/webhooks/{name}/replay", Scope: "queue:write", MaxBody: 4096, Consumes: []string{"application/json"}},
+		{ID: "streamEvents", Method: "GET", Path: "/v1/events", Scope: "events", Produces: []string{"text/event-stream"}, Query: []string{"after", "since", "type", "id"}},
+		{ID: "testWebhook", Method: "POST", Path: "/v1/webhooks/{name}/test", Scope: "queue:write", Produces: []string{"application/json"}},
 		{ID: "traceMessage", Method: "GET", Path: "/v1/queue/messages/{id}/trace", Scope: "queue:read", Produces: []string{"application/json"}},
 	}
 }

@@ -36,6 +36,8 @@ const (
 	CodeNoMessage = "no_message"
 	// CodeNoFilter (HTTP 404): no filter of this name takes part in the configuration as one that claims.
 	CodeNoFilter = "no_filter"
+	// CodeNoWebhook (HTTP 404): no webhook of this name in the configuration.
+	CodeNoWebhook = "no_webhook"
 	// CodeNoJob (HTTP 404): no job of this ID; finished ones are kept for a day.
 	CodeNoJob = "no_job"
 	// CodeMethodNotAllowed (HTTP 405): the resource has other methods, see Allow.

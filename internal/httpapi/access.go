@@ -22,11 +22,12 @@ const (
 	ScopeQueueWrite = "queue:write"
 	ScopeSubmit     = "submit"
 	ScopeMetrics    = "metrics"
+	ScopeEvents     = "events"
 )
 
 // AllScopes gives every right there is.
 func AllScopes() []string {
-	return []string{ScopeFilter + "*", ScopeQueueRead, ScopeQueueWrite, ScopeSubmit, ScopeMetrics}
+	return []string{ScopeFilter + "*", ScopeQueueRead, ScopeQueueWrite, ScopeSubmit, ScopeMetrics, ScopeEvents}
 }
 
 // Token is a bearer token as it is stored: what it allows, and the hash of the
@@ -65,7 +66,7 @@ type Peer struct {
 	Scopes   []string
 }
 
-var scopeForm = regexp.MustCompile(`^(filter:(\*|[A-Za-z0-9._-]{1,64})|queue:read|queue:write|submit|metrics)$`)
+var scopeForm = regexp.MustCompile(`^(filter:(\*|[A-Za-z0-9._-]{1,64})|queue:read|queue:write|submit|metrics|events)$`)
 
 func checkScopes(scopes []string) error {
 	for _, s := range scopes {

@@ -23,6 +23,12 @@ type Limits struct {
 	// (default 20); one more is allowed every FailureTime (default 3 s).
 	Failures    int
 	FailureTime time.Duration
+	// Streams is how many event streams there are at a time (default 100), for one
+	// caller StreamsPerCaller (default 10). Each ends after StreamTime (default 1 h):
+	// its client comes again, with a token that is still good. Heartbeat is how long a
+	// client hears nothing (default 15 s).
+	Streams, StreamsPerCaller int
+	StreamTime, Heartbeat     time.Duration
 	// DrainTime is how long Run lets requests end when its context has ended
 	// (default 10 s).
 	DrainTime time.Duration
@@ -62,6 +68,10 @@ func (l Limits) withDefaults() Limits {
 	def(&l.MaxUpload, 128<<20)
 	def(&l.Failures, 20)
 	def(&l.FailureTime, 3*time.Second)
+	def(&l.Streams, 100)
+	def(&l.StreamsPerCaller, 10)
+	def(&l.StreamTime, time.Hour)
+	def(&l.Heartbeat, 15*time.Second)
 	def(&l.DrainTime, 10*time.Second)
 	return l
 }

@@ -30,11 +30,12 @@ var bodies = map[string]reflect.Type{
 	"releaseClaims":  reflect.TypeFor[api.ReleaseClaimsJSONRequestBody](),
 	"createVerdicts": reflect.TypeFor[api.CreateVerdictsJSONRequestBody](),
 	"actOnMessage":   reflect.TypeFor[api.ActOnMessageJSONRequestBody](),
+	"replayWebhook":  reflect.TypeFor[api.ReplayWebhookJSONRequestBody](),
 	"createJob":      reflect.TypeFor[api.CreateJobJSONRequestBody](),
 }
 
 // repeatable are the query parameters that may come more than once.
-var repeatable = map[string]bool{"state": true, "age": true, "to": true}
+var repeatable = map[string]bool{"state": true, "age": true, "type": true, "to": true}
 
 func newOperations() map[string]*operation {
 	m := make(map[string]*operation)

@@ -36,6 +36,9 @@ type Options struct {
 	// Door takes messages; without it none are. Its rules say who of this machine may hand them in.
 	Door *admission.Door
 
+	// Webhooks are shown and driven; without it there are none.
+	Webhooks Webhooks
+
 	// Tokens are the bearer tokens that are good. SetAccess replaces them.
 	Tokens []Token
 	// Peers are the users that need no token on a unix socket. nil: root and the
@@ -54,6 +57,8 @@ type Options struct {
 	// Route resolves the recipient of a redirect. Without it the recipient gets no
 	// route and the queue manager resolves it.
 	Route func(path string) (transport, nextHop string, err error)
+	// Postmaster is who hears of what was redirected and could not be delivered.
+	Postmaster string
 
 	Limits   Limits
 	Logger   *slog.Logger

@@ -36,6 +36,8 @@ type Server struct {
 	failures   failures
 	gate       gate
 	seal       seal
+	webhooks   Webhooks
+	streams    streams
 	fields     fieldTable
 
 	operations map[string]*operation
@@ -59,13 +61,13 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		queue: o.Queue, filters: o.Filters, process: o.Process, states: o.FilterStates,
 		limits: o.Limits.withDefaults(), log: o.Logger, now: o.Now, seal: key,
-		operations: newOperations(), route: o.Route,
-	}
-	if s.postmaster = "postmaster"; o.Process.Hostname != "" {
-		s.postmaster += "@" + o.Process.Hostname
+		operations: newOperations(), route: o.Route, postmaster: o.Postmaster,
 	}
 	if s.door = o.Door; s.door == nil {
 		s.door = admission.New(admission.Options{Intake: noIntake{}})
+	}
+	if s.webhooks = o.Webhooks; s.webhooks == nil {
+		s.webhooks = noWebhooks{}
 	}
 	if s.filters == nil {
 		s.filters = noFilters{}
