@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mtad/internal/admission"
+	"mtad/internal/certs"
 	"mtad/internal/config"
 	"mtad/internal/filter"
 	"mtad/internal/filter/smtpfilter"
@@ -68,6 +69,9 @@ type App struct {
 	api     *httpapi.Server
 	certs   certificates
 
+	logins  logins
+	// challenges is where an ACME server asks; nil without one.
+	challenges net.Listener
 	apiListeners []bound
 	failed       chan error // of something that should have gone on
 
@@ -106,6 +110,8 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 	}
 	a.life = telemetry.NewLife(a.reg)
 	a.down.log = log.Logger
+	a.certs.store = certs.New(certs.Options{Logger: log.Logger, Registry: a.reg})
+	a.logins.wire(log.Logger, a.reg)
 	a.down.push("old listeners", a.retirement())
 	defer func() {
 		if err != nil {
@@ -114,7 +120,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		a.openStore, a.wireMail, a.wireDelivery, a.wireAPI, a.bindDoors,
+		a.openStore, a.wireMail, a.wireDelivery, a.wireAPI, a.wireACME, a.bindDoors,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -142,6 +148,7 @@ func (a *App) Start() {
 	a.startDelivery()
 	a.startFilters()
 	for _, name := range slices.Sorted(maps.Keys(a.doors)) {
+	a.startCertificates()
 		a.doors[name].serve()
 		a.log.Info("listening", "name", name, "kind", a.cfg.Listeners[name].Kind, "address", a.doors[name].socket.Addr().String())
 	}

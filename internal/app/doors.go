@@ -76,7 +76,11 @@ func placeOf(l config.Listener) string { return l.Address + "|" + l.Unix + "|" +
 // server makes the SMTP server of a listener from a configuration.
 func (a *App) server(c *config.Config, name string) (*smtpd.Server, error) {
 	l := c.Listeners[name]
-	tlsConfig, err := a.certs.config(c.ListenerTLS(name))
+	who, err := a.logins.find(c, l.Auth)
+	if err != nil {
+		return nil, fmt.Errorf("app: listener %s: %w", name, err)
+	}
+	tlsConfig, err := a.certs.listener(c, name)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +98,9 @@ func (a *App) server(c *config.Config, name string) (*smtpd.Server, error) {
 		o.LineEnds = smtpd.Normalize
 	}
 	a.guard(&o.Policy, l.Chain)
+	if l.Submission() {
+		a.submissionDoor(&o, l, who)
+	}
 	if l.Kind == config.KindReinjection {
 		a.reinjection(&o, l)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"mtad/internal/auth"
 	"mtad/internal/config"
 	"mtad/internal/filter/milterfilter"
 	"mtad/internal/smtp"
@@ -52,7 +53,7 @@ func (a *App) guard(p *smtpd.Policy, chain string) {
 				return nil
 			}
 			d = gate.Open()
-			c.State = d
+			stateOf(c).gate = d
 		}
 		return d.Connect(ctx, &c.Client)
 	}
@@ -78,8 +79,22 @@ func (a *App) guard(p *smtpd.Policy, chain string) {
 }
 
 func dialogue(c *smtpd.Conversation) *milterfilter.Dialogue {
-	d, _ := c.State.(*milterfilter.Dialogue)
-	return d
+	return stateOf(c).gate
+}
+
+// state is what the App keeps of a session.
+type state struct {
+	gate *milterfilter.Dialogue // nil: no milter takes part
+	auth auth.Session
+}
+
+func stateOf(c *smtpd.Conversation) *state {
+	s, _ := c.State.(*state)
+	if s == nil {
+		s = &state{}
+		c.State = s
+	}
+	return s
 }
 
 // guarded is a stage that only sessions with a gate have.

@@ -59,7 +59,7 @@ func (p *pending) make() (err error) {
 func (p *pending) makeDoors() error {
 	p.opened, p.servers, p.heirs = map[string]*door{}, map[string]*smtpd.Server{}, map[string]string{}
 	free := p.freed()
-	all := touches(p.changed, "mynetworks", "tls")
+	all := touches(p.changed, "mynetworks", "tls", "certificates", "auth", "local_domains", "local.delimiter")
 	for _, name := range slices.Sorted(maps.Keys(p.next.Listeners)) {
 		place := placeOf(p.next.Listeners[name])
 		was, there := p.old.Listeners[name]

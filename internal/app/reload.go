@@ -81,6 +81,7 @@ func withOld(old, next *config.Config) *config.Config {
 	c.Hostname, c.Postmaster, c.Received = old.Hostname, old.Postmaster, old.Received
 	c.Spool, c.Queue, c.Delivery = old.Spool, old.Queue, old.Delivery
 	c.Local.Maildir = old.Local.Maildir
+	c.ACME = old.ACME
 	c.API.Listen, c.API.Unix, c.API.TLS, c.API.AllowPlaintext = old.API.Listen, old.API.Unix, old.API.TLS, old.API.AllowPlaintext
 	c.Log.Format = old.Log.Format
 	return &c

@@ -94,19 +94,20 @@ func (s *Service) Serve(ctx context.Context, x *Session, arg string, ask Ask) (l
 	if errors.Is(err, ErrMechanism) {
 		return "", "", noMechanism
 	}
+	if err != nil {
+		s.observe("other", "error")
+		s.log(x, "other", "", "error", err)
+		return "", "", trouble
+	}
+	defer exchange.Close()
 	d := &dialogue{ask: ask}
 	if hasInitial {
 		d.initial = &initial
 	}
-	claimed := ""
-	if err == nil {
-		defer exchange.Close()
-		err = s.address(ctx, x)
-	}
-	if err == nil {
+	if err = s.address(ctx, x); err == nil {
 		err = d.run(ctx, exchange)
-		claimed = exchange.Login()
 	}
+	claimed := exchange.Login()
 	reply = s.conclude(x, mechanism, claimed, attempted, err)
 	if reply.Code != passed.Code {
 		return "", "", reply

@@ -8,47 +8,101 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
-// Certificates say which client certificates stand for which login. It is not
-// changed once it is in use.
+// Certificates say which client certificates stand for which login. Its files
+// are read again when they change; what cannot be read leaves the old in use. It
+// is safe for concurrent use.
 type Certificates struct {
-	// Roots signed the certificates whose holder is named by the certificate itself:
-	// the e-mail address in its subjectAltName, or its common name. nil: none do.
-	Roots *x509.CertPool
-	// Logins are certificates that are known by the SHA-256 of their DER form, in
-	// lower-case hexadecimal digits.
-	Logins map[string]string
+	o    CertificateOptions
+	mu   sync.Mutex
+	seen [2]stamp
+	now  *holders
 }
 
-// LoadCertificates reads a PEM file of authorities and a list of fingerprints;
-// either may be "".
-func LoadCertificates(authorities, fingerprints string) (*Certificates, error) {
-	c := &Certificates{}
-	if authorities != "" {
-		pem, err := os.ReadFile(authorities)
+// CertificateOptions name the files; either may be "".
+type CertificateOptions struct {
+	// Authorities is a PEM file with who signed certificates whose holder is named by
+	// the certificate itself: the e-mail address in its subjectAltName, or its common
+	// name.
+	Authorities string
+	// Fingerprints has lines of a certificate's SHA-256 and a login.
+	Fingerprints string
+	Logger       *slog.Logger
+}
+
+// holders are the files as they were read; never changed.
+type holders struct {
+	roots  *x509.CertPool
+	logins map[string]string // by SHA-256 of the DER form, in lower-case digits
+}
+
+// LoadCertificates reads the files.
+func LoadCertificates(o CertificateOptions) (*Certificates, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Certificates{o: o}
+	c.seen = c.stamps()
+	var err error
+	c.now, err = c.read()
+	return c, err
+}
+
+func (c *Certificates) stamps() (both [2]stamp) {
+	for i, path := range []string{c.o.Authorities, c.o.Fingerprints} {
+		if fi, err := os.Stat(path); err == nil {
+			both[i] = stampOf(fi)
+		}
+	}
+	return both
+}
+
+func (c *Certificates) current() *holders {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.stamps()
+	if at == c.seen {
+		return c.now
+	}
+	c.seen = at
+	h, err := c.read()
+	if err != nil {
+		c.o.Logger.Error("files of client certificates cannot be read, the old ones stay in use", "err", err)
+		return c.now
+	}
+	c.now = h
+	return h
+}
+
+func (c *Certificates) read() (*holders, error) {
+	h := &holders{}
+	if c.o.Authorities != "" {
+		pem, err := os.ReadFile(c.o.Authorities)
 		if err != nil {
 			return nil, fmt.Errorf("auth: %w", err)
 		}
-		c.Roots = x509.NewCertPool()
-		if !c.Roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("auth: %s: no certificate in it", authorities)
+		h.roots = x509.NewCertPool()
+		if !h.roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("auth: %s: no certificate in it", c.o.Authorities)
 		}
 	}
-	if fingerprints != "" {
-		f, err := os.Open(fingerprints)
+	if c.o.Fingerprints != "" {
+		f, err := os.Open(c.o.Fingerprints)
 		if err != nil {
 			return nil, fmt.Errorf("auth: %w", err)
 		}
 		defer f.Close()
-		if c.Logins, err = parseFingerprints(f); err != nil {
-			return nil, fmt.Errorf("auth: %s: %w", fingerprints, err)
+		if h.logins, err = parseFingerprints(f); err != nil {
+			return nil, fmt.Errorf("auth: %s: %w", c.o.Fingerprints, err)
 		}
 	}
-	return c, nil
+	return h, nil
 }
 
 // parseFingerprints reads lines of "fingerprint login"; colons in the
@@ -82,15 +136,16 @@ func (c *Certificates) logins(t *tls.ConnectionState, now time.Time) []string {
 	if !c.fits(t) {
 		return nil
 	}
+	h := c.current()
 	leaf := t.PeerCertificates[0]
 	sum := sha256.Sum256(leaf.Raw)
-	if login, ok := c.Logins[hex.EncodeToString(sum[:])]; ok {
+	if login, ok := h.logins[hex.EncodeToString(sum[:])]; ok {
 		if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 			return nil
 		}
 		return []string{login}
 	}
-	if c.Roots == nil || c.verify(t.PeerCertificates, now) != nil {
+	if h.roots == nil || h.verify(t.PeerCertificates, now) != nil {
 		return nil
 	}
 	var names []string
@@ -102,13 +157,13 @@ func (c *Certificates) logins(t *tls.ConnectionState, now time.Time) []string {
 	return names
 }
 
-func (c *Certificates) verify(chain []*x509.Certificate, now time.Time) error {
+func (h *holders) verify(chain []*x509.Certificate, now time.Time) error {
 	between := x509.NewCertPool()
 	for _, cert := range chain[1:] {
 		between.AddCert(cert)
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{
-		Roots: c.Roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Roots: h.roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	return err
 }

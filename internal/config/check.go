@@ -20,6 +20,8 @@ type checker struct {
 func (c *Config) check() Problems {
 	k := &checker{Config: c}
 	k.listeners()
+	k.auth()
+	k.acme()
 	k.relay()
 	k.routes()
 	k.chains()

@@ -16,6 +16,11 @@ func (c *Config) checkFiles(self *os.File) Problems {
 	}
 	k.loadable("tls", c.TLS)
 	k.loadable("api.tls", c.API.TLS)
+	for i, x := range c.Certificates {
+		k.loadable(fmt.Sprintf("certificates[%d]", i), TLS{Certificate: x.Certificate, Key: x.Key})
+	}
+	k.authFiles()
+	k.certificates("acme.certificate_authorities", c.ACME.Authorities)
 	for name, f := range c.Filters {
 		k.secret("filters."+name+".rspamd.password_file", f.Rspamd.PasswordFile)
 		k.secret("filters."+name+".webhook.sign_file", f.Webhook.SignFile)

@@ -25,8 +25,8 @@ func (k *checker) listeners() {
 			k.known(key+".chain", "chain", l.Chain, chains)
 		}
 		k.certificate(key+".tls", l.TLS)
-		if l.Kind == KindSubmissions && k.ListenerTLS(name).Certificate == "" {
-			k.add(key+".kind", "submissions without a certificate", "give tls.certificate and tls.key")
+		if l.Kind == KindSubmissions && k.ListenerTLS(name).Certificate == "" && len(k.ACME.Hosts) == 0 {
+			k.add(key+".kind", "submissions without a certificate", "give tls.certificate and tls.key, or acme.hosts")
 		}
 	}
 	k.reinjections()
@@ -77,6 +77,9 @@ func (k *checker) places() []place {
 		case l.Systemd != "":
 			places = append(places, place{key: key + ".systemd", systemd: l.Systemd})
 		}
+	}
+	if len(k.ACME.Hosts) > 0 {
+		places = append(places, place{key: "acme.address", addr: netip.MustParseAddrPort(k.ACME.ChallengeAddress())})
 	}
 	for i, a := range k.API.Listen {
 		places = append(places, place{key: fmt.Sprintf("api.listen[%d]", i), addr: netip.MustParseAddrPort(a)})

@@ -14,6 +14,9 @@ type Config struct {
 	Spool        Spool               `yaml:"spool"`
 	Listeners    map[string]Listener `yaml:"listeners"`
 	TLS          TLS                 `yaml:"tls"`
+	Certificates []Certificate       `yaml:"certificates"`
+	ACME         ACME                `yaml:"acme"`
+	Auth         map[string]Auth     `yaml:"auth"`
 	MyNetworks   Networks            `yaml:"mynetworks"`
 	OpenRelay    bool                `yaml:"allow_open_relay"`
 	RelayDomains []string            `yaml:"relay_domains"`
@@ -56,6 +59,8 @@ type Listener struct {
 	XClient       Networks `yaml:"xclient"`
 	XForward      Networks `yaml:"xforward"`
 	LineEnds      string   `yaml:"line_ends"`
+	Auth          string   `yaml:"auth"`
+	Complete      []string `yaml:"complete"`
 	Limits        Limits   `yaml:"limits"`
 }
 

@@ -14,6 +14,8 @@ func sections() [][3]string {
 		{"General", "hostname postmaster received_fields", "What mtad is called."},
 		{"Spool", "spool", "Where the queue is kept. A setting that voids a promise begins with `allow_`; nothing else does."},
 		{"Listeners", "listeners tls", "The doors for SMTP. Each has a name, which logs, metrics and the API use."},
+		{"Certificates", "certificates acme", "Beside those of `tls`: one more for each name, and such as are ordered. Files are looked at every 30 seconds, and read again when they have changed."},
+		{"Logins", "auth", "Who may log in at listeners of the kinds `submission` and `submissions`. Each section has a name, which listeners name: docs/submission-smtp.md."},
 		{"Who may send where", "mynetworks allow_open_relay relay_domains local_domains local routes smarthost", "A recipient is accepted when its domain is in `local_domains` or `relay_domains`, or when the client is in `mynetworks`. With an empty file that means: from this machine to anywhere, from elsewhere nothing."},
 		{"Filters and chains", "filters chains", "A listener names a chain; a chain is an ordered list of filters."},
 		{"Queue", "queue", "Bounds of the queue."},

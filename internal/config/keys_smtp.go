@@ -4,7 +4,7 @@ import "slices"
 
 func listenerKeys() []Key {
 	return append([]Key{
-		{Path: "listeners.*.kind", Default: KindSMTP, Enum: []string{KindSMTP, KindSubmission, KindSubmissions, KindReinjection}, Live: true, Doc: "`smtp` for mail from other servers; `submission` for mail from `mynetworks` only; `submissions` the same with TLS from the first octet; `reinjection` for what filters of kind `smtp` give back, from the clients in `xforward` only."},
+		{Path: "listeners.*.kind", Default: KindSMTP, Enum: []string{KindSMTP, KindSubmission, KindSubmissions, KindReinjection}, Live: true, Doc: "`smtp` for mail from other servers; `submission` for mail from who logged in (with `auth`), otherwise from `mynetworks` only; `submissions` the same with TLS from the first octet; `reinjection` for what filters of kind `smtp` give back, from the clients in `xforward` only."},
 		{Path: "listeners.*.address", Is: "address", Live: true, Doc: "IP address and port to listen on, as in `0.0.0.0:25` or `[::]:25`; port 0 takes a free one. Exactly one of `address`, `unix` and `systemd` is given. Without any listener in the file there is one, `smtp`, on `127.0.0.1:2525`."},
 		{Path: "listeners.*.unix", Is: "path", Live: true, Doc: "Path of a unix socket to listen on."},
 		{Path: "listeners.*.systemd", Is: "name", Live: true, Doc: "Name of a socket passed by systemd (`FileDescriptorName=`)."},

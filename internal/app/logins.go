@@ -1,0 +1,194 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"mtad/internal/auth"
+	"mtad/internal/config"
+	"mtad/internal/msa"
+	"mtad/internal/smtp"
+	"mtad/internal/smtpd"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// logins are the auth sections in use. Listeners that name the same share one,
+// and its count of failures; a reload that does not change it keeps it.
+type logins struct {
+	log      *slog.Logger
+	attempts *prometheus.CounterVec
+
+	mu    sync.Mutex
+	known map[string]*login
+}
+
+// login is one auth section.
+type login struct {
+	section config.Auth
+	key     string // what it was made from
+	service *auth.Service
+	owners  *msa.Owners
+}
+
+func (s *logins) wire(log *slog.Logger, reg prometheus.Registerer) {
+	s.log, s.known = log, map[string]*login{}
+	s.attempts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mtad_auth_attempts_total", Help: "Attempts to log in over SMTP, by section of the configuration, mechanism and outcome.",
+	}, []string{"section", "mechanism", "outcome"})
+	reg.MustRegister(s.attempts)
+}
+
+// find is the section of a name in a configuration; nil for "".
+func (s *logins) find(c *config.Config, name string) (*login, error) {
+	if name == "" {
+		return nil, nil
+	}
+	section := c.Auth[name]
+	key := fmt.Sprintf("%+v %q %q", section, c.LocalDomains, c.Local.Delimiter)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.known[name]; l != nil && l.key == key {
+		return l, nil
+	}
+	l, err := s.make(c, name, section)
+	if err != nil {
+		return nil, fmt.Errorf("auth %s: %w", name, err)
+	}
+	l.key = key
+	s.known[name] = l
+	return l, nil
+}
+
+func (s *logins) make(c *config.Config, name string, section config.Auth) (*login, error) {
+	backend, err := s.backend(section)
+	if err != nil {
+		return nil, err
+	}
+	owners, err := msa.NewOwners(msa.OwnersOptions{
+		Rule:    map[string]msa.Rule{config.SendersListed: msa.Listed, config.SendersAny: msa.Any}[section.Senders],
+		Domains: c.LocalDomains, Delimiter: c.Local.Delimiter, File: section.SenderFile,
+		Failed: func(err error) {
+			s.log.Error("table of senders cannot be read, the old one stays in use", "err", err)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &login{section: section, owners: owners, service: &auth.Service{
+		Backend: backend, Failures: section.SessionFailures, Logger: s.log,
+		Guard: auth.NewGuard(auth.GuardOptions{
+			PerAddress: section.AddressFailures, PerLogin: section.LoginFailures,
+			Window: section.Window, MaxDelay: section.MaxDelay,
+		}),
+		Observe: func(mechanism, outcome string) { s.attempts.WithLabelValues(name, mechanism, outcome).Inc() },
+	}}, nil
+}
+
+func (s *logins) backend(section config.Auth) (auth.Backend, error) {
+	if section.Dovecot != "" {
+		network, address := "tcp", strings.TrimPrefix(section.Dovecot, "inet:")
+		if path, ok := strings.CutPrefix(section.Dovecot, "unix:"); ok {
+			network, address = "unix", path
+		}
+		return auth.NewDovecot(auth.DovecotOptions{Network: network, Address: address, Offer: section.Mechanisms}), nil
+	}
+	local := &auth.Local{Offer: section.Mechanisms}
+	var err error
+	if section.PasswordFile != "" {
+		if local.File, err = auth.OpenFile(auth.FileOptions{Path: section.PasswordFile, Realm: section.Realm, Logger: s.log}); err != nil {
+			return nil, err
+		}
+	}
+	if section.AsksCertificate() {
+		local.Certificates, err = auth.LoadCertificates(auth.CertificateOptions{
+			Authorities: section.Authorities, Fingerprints: section.Certificates, Logger: s.log,
+		})
+	}
+	return local, err
+}
+
+// needTLS is what AUTH gets in the clear (RFC 4954 §6).
+var needTLS = smtp.Reply{Code: 538, Enhanced: "5.7.11", Text: "encryption required, issue STARTTLS first"}
+
+// keywordTime bounds how long a reply to EHLO waits for a backend.
+const keywordTime = 5 * time.Second
+
+// serve adds AUTH to a listener: over TLS alone, and mail from nobody without.
+func (l *login) serve(o *smtpd.Options) {
+	o.RequireTLS, o.RequireAuth = true, true
+	p := &o.Policy
+	p.Keywords = func(c *smtpd.Conversation) []string {
+		if !c.TLS || c.Client.SASLUser != "" {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), keywordTime)
+		defer cancel()
+		if k := l.service.Keyword(ctx, &l.session(c).Peer); k != "" {
+			return []string{k}
+		}
+		return nil
+	}
+	p.Auth = l.auth
+	p.Assert = func(c *smtpd.Conversation, mailbox string) bool {
+		return mailbox == "<>" || l.owners.May(c.Client.SASLUser, mailbox)
+	}
+	gate := p.Mail
+	p.Mail = func(ctx context.Context, c *smtpd.Conversation) *smtp.Reply {
+		if !l.owners.May(c.Client.SASLUser, c.Envelope.ReversePath) {
+			o.Logger.Info("sender refused", "listener", o.Name, "client_address", c.Client.Address,
+				"login", c.Client.SASLUser, "reverse_path", c.Envelope.ReversePath)
+			return notOwner("sender address", c.Envelope.ReversePath, c.Client.SASLUser)
+		}
+		if gate != nil {
+			return gate(ctx, c)
+		}
+		return nil
+	}
+}
+
+func notOwner(what, address, user string) *smtp.Reply {
+	return &smtp.Reply{Code: 553, Enhanced: "5.7.1", Text: fmt.Sprintf("<%s>: %s rejected: not owned by user %s", address, what, user)}
+}
+
+// session is what the service knows of a conversation, as it is now.
+func (l *login) session(c *smtpd.Conversation) *auth.Session {
+	s := &stateOf(c).auth
+	s.Peer = auth.Peer{Listener: c.Client.Listener, Local: c.Local, Leaf: c.Leaf}
+	if addr, err := netip.ParseAddr(c.Client.Address); err == nil {
+		s.Peer.Addr = addr
+	}
+	if c.Secure != nil {
+		s.Peer.TLS = connectionState(c.Secure)
+	}
+	return s
+}
+
+func connectionState(c *tls.Conn) *tls.ConnectionState {
+	state := c.ConnectionState()
+	return &state
+}
+
+func (l *login) auth(ctx context.Context, c *smtpd.Conversation, arg string, ask func(string) (string, error)) smtp.Reply {
+	if !c.TLS {
+		return needTLS
+	}
+	user, mechanism, reply := l.service.Serve(ctx, l.session(c), arg, func(challenge string) (string, error) {
+		line, err := ask(challenge)
+		if errors.Is(err, smtpd.ErrLineTooLong) {
+			err = auth.ErrLineTooLong
+		}
+		return line, err
+	})
+	if user != "" {
+		c.Client.SASLUser, c.Client.SASLMethod = user, mechanism
+	}
+	return reply
+}
