@@ -46,6 +46,10 @@ model: ## check the Promela model of the queue (needs spin and gcc)
 kill-test: ## kill mtad again and again under load; nothing may be lost (MESSAGES=20000)
 	scripts/kill-test
 
+.PHONY: chain-test
+chain-test: ## kill the scanners of a chain, and mtad, under load; every verdict is checked (MESSAGES=10000)
+	scripts/chain-test
+
 .PHONY: bench
 bench: ## mtad and Postfix side by side, into spec/benchmarks.md; then the store alone
 	$(GO) run ./bench
@@ -58,3 +62,4 @@ limits: ## start, memory, listings with 1,000,000 deferred; connections; large m
 .PHONY: check
 check: lint generated test race fuzz model ## all that CI does
 	MESSAGES=$${MESSAGES:-3000} scripts/kill-test
+	MESSAGES=$${CHAIN_MESSAGES:-600} KILLS=2 SCANNER_KILLS=3 scripts/chain-test

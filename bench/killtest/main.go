@@ -3,6 +3,11 @@
 // fails when an acknowledged message is missing or changed, or when there are
 // more duplicates than the kills explain.
 //
+// With -chain three filters stand in a row (a pull scanner, a milter, one asked as
+// rspamd is), each killed at random moments. It then fails as well unless every
+// message has exactly one verdict of each filter on the generation that the one
+// before left, from a scanner that saw it.
+//
 // Every attempt to send a message has a mark of its own, so that a client's
 // retry after a lost reply is told apart from a duplicate made by mtad.
 package main
@@ -20,12 +25,14 @@ import (
 )
 
 var (
-	messages    = flag.Int("messages", 20000, "messages to send")
-	connections = flag.Int("connections", 50, "concurrent SMTP connections")
-	kills       = flag.Int("kills", 6, "how often mtad is killed")
-	binaries    = flag.String("bin", "", "directory with mtad and scanner")
-	seed        = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random choices")
-	limit       = flag.Duration("limit", 10*time.Minute, "give up after this time")
+	messages     = flag.Int("messages", 20000, "messages to send")
+	connections  = flag.Int("connections", 50, "concurrent SMTP connections")
+	kills        = flag.Int("kills", 6, "how often mtad is killed")
+	binaries     = flag.String("bin", "", "directory with mtad and scanner")
+	seed         = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random choices")
+	limit        = flag.Duration("limit", 10*time.Minute, "give up after this time")
+	chained      = flag.Bool("chain", false, "a chain of three filters, whose scanners are killed, too; every verdict is checked")
+	scannerKills = flag.Int("scanner-kills", 20, "with -chain: how often each scanner is killed")
 )
 
 func main() { os.Exit(run()) }
@@ -63,6 +70,9 @@ func killTest(dir string) error {
 		senders.Go(func() { send(s.smtp, &next, &sent, r, begin.Add(*limit)) })
 	}
 	go func() { senders.Wait(); done.Store(true) }()
+	if *chained {
+		return s.chainTest(rnd, &sent, &senders, begin)
+	}
 	killed, err := s.harass(rnd, &done, &sent)
 	if err != nil {
 		return err
@@ -82,10 +92,47 @@ func killTest(dir string) error {
 	return sent.judge(got, killed, accepted, time.Since(begin))
 }
 
+// chainTest is the part of killTest that differs with a chain.
+func (s *stage) chainTest(rnd *rand.Rand, sent *ledger, senders *sync.WaitGroup, begin time.Time) error {
+	var drained atomic.Bool
+	var killed int
+	harassed := make(chan error, 1)
+	go func() {
+		var err error
+		killed, err = s.harassChain(rnd, &drained)
+		harassed <- err
+	}()
+	senders.Wait()
+	accepted := time.Since(begin)
+	n := sent.acknowledged()
+	err := s.drain(begin.Add(*limit))
+	drained.Store(true)
+	if herr := <-harassed; err == nil {
+		err = herr
+	}
+	if err != nil {
+		return err
+	}
+	if n != *messages {
+		return fmt.Errorf("%d of %d messages were accepted within %v", n, *messages, *limit)
+	}
+	if err := s.drain(begin.Add(*limit)); err != nil { // the last kill may have come after the first
+		return err
+	}
+	fmt.Printf("killtest: %d accepted in %v, drained after %v, mtad was killed %d times\n",
+		n, accepted.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond), killed)
+	got, err := readDumps(filepath.Join(s.dir, "sink"))
+	if err != nil {
+		return err
+	}
+	return s.judgeChain(sent, got, killed)
+}
+
 // stage is everything that runs: sink, scanner, mtad.
 type stage struct {
 	dir, smtp, api, config string
 	sink, scanner, mtad    *exec.Cmd
+	chain                  map[string]*exec.Cmd // scanners by kind, with -chain
 	log                    *os.File
 }
 
@@ -104,6 +151,9 @@ func reap(cmd *exec.Cmd) {
 
 func (s *stage) stop() {
 	reap(s.scanner)
+	for _, c := range s.chain {
+		reap(c)
+	}
 	reap(s.mtad)
 	reap(s.sink)
 	s.log.Close()

@@ -17,6 +17,7 @@ type ledger struct {
 	mu       sync.Mutex
 	attempts map[string]*attempt
 	acked    int
+	rescans  int // with -chain: scans without a verdict, by a scanner that was killed
 }
 
 type attempt struct {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -28,7 +29,7 @@ api: {listen: [], unix: %[1]s/api.sock}
 `
 
 func newStage(dir string) (*stage, error) {
-	s := &stage{dir: dir, api: filepath.Join(dir, "api.sock"), config: filepath.Join(dir, "mtad.yaml")}
+	s := &stage{dir: dir, api: filepath.Join(dir, "api.sock"), config: filepath.Join(dir, "mtad.yaml"), chain: map[string]*exec.Cmd{}}
 	var err error
 	if s.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		return nil, err
@@ -39,7 +40,11 @@ func newStage(dir string) (*stage, error) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		return nil, err
 	}
-	text := fmt.Appendf(nil, config, dir, s.smtp, "[127.0.0.1]:"+portOf(sink), maxInFlight)
+	format := config
+	if *chained {
+		format = chainConfig
+	}
+	text := fmt.Appendf(nil, format, dir, s.smtp, "[127.0.0.1]:"+portOf(sink), maxInFlight)
 	if err := os.WriteFile(s.config, text, 0o600); err != nil {
 		return nil, err
 	}
@@ -48,6 +53,9 @@ func newStage(dir string) (*stage, error) {
 	}
 	if err := s.startMtad(); err != nil {
 		return nil, err
+	}
+	if *chained {
+		return s, s.startChain()
 	}
 	return s, s.startScanner()
 }
@@ -70,15 +78,20 @@ func (s *stage) startScanner() (err error) {
 	return err
 }
 
-// drain waits until the queue is empty.
-func (s *stage) drain(end time.Time) error {
-	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+// client speaks to the API.
+func (s *stage) client() *http.Client {
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", s.api)
 		},
 	}}
+}
+
+// drain waits until the queue is empty.
+func (s *stage) drain(end time.Time) error {
+	client := s.client()
 	for ; time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		left, err := waiting(&client)
+		left, err := waiting(client)
 		if err == nil && left == 0 {
 			return nil
 		}
