@@ -43,6 +43,7 @@ func (a *App) filterSettings(c *config.Config) (map[string]filter.Chain, map[str
 		}
 		filters[name] = filter.Definition{
 			Kind: f.Kind, Scanner: kind, Concurrency: f.Concurrency, Failure: failures(f.OnFailure), Timeout: scanTime(f), MaxSize: int64(f.MaxSize),
+			Retention: retention(f.Quarantine),
 			MaxClaims: f.MaxClaims, RetryDelay: f.RetryDelay, MaxBatch: f.MaxBatch,
 			MaxLease: f.MaxLease, DefaultLease: f.Lease,
 		}
@@ -58,6 +59,13 @@ func failures(on config.OnFailure) map[filter.Class]filter.Action {
 		filter.Crash:       filter.Action(on.Crash),
 		filter.OverSize:    filter.Action(on.OverSize),
 	}
+}
+
+// retention of a filter's quarantine.
+func retention(q config.FilterQuarantine) filter.Retention {
+	r := filter.Retention{Keep: *q.Keep}
+	_ = r.Then.UnmarshalText([]byte(q.Then)) // one of the words of the key table
+	return r
 }
 
 func timing(word string) filter.Timing {

@@ -36,7 +36,7 @@ func (a *App) wireAPI(context.Context) error {
 			Version: a.version, Hostname: a.cfg.Hostname, Started: a.started,
 			Listeners: a.listeners, Unsafe: func() []string { return slices.Clone(a.spool.unsafe) },
 		},
-		Route: a.resolve, FilterStates: a.filterStates, Logger: a.log.Logger, Registry: a.reg, Gatherer: a.reg,
+		Route: a.resolve, Postmaster: a.cfg.Postmaster, FilterStates: a.filterStates, Logger: a.log.Logger, Registry: a.reg, Gatherer: a.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("app: %w", err)

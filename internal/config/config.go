@@ -26,6 +26,7 @@ type Config struct {
 	Smarthost    string              `yaml:"smarthost"`
 	Filters      map[string]Filter   `yaml:"filters"`
 	Chains       map[string]Chain    `yaml:"chains"`
+	Quarantine   Quarantine          `yaml:"quarantine"`
 	Queue        Queue               `yaml:"queue"`
 	Delivery     Delivery            `yaml:"delivery"`
 	API          API                 `yaml:"api"`
@@ -129,14 +130,17 @@ type Filter struct {
 	RetryDelay time.Duration `yaml:"retry_delay"`
 	MaxSize    Size          `yaml:"max_size"`
 	OnFailure  OnFailure     `yaml:"on"`
-	Clamd      Clamd         `yaml:"clamd"`
-	Spamd      Spamd         `yaml:"spamd"`
-	Rspamd     Rspamd        `yaml:"rspamd"`
-	Milter     Milter        `yaml:"milter"`
-	Exec       Exec          `yaml:"exec"`
-	SMTP       SMTPFilter    `yaml:"smtp"`
-	Webhook    Webhook       `yaml:"webhook"`
-	MTAHooks   MTAHooks      `yaml:"mtahooks"`
+
+	Quarantine FilterQuarantine `yaml:"quarantine"`
+
+	Clamd    Clamd      `yaml:"clamd"`
+	Spamd    Spamd      `yaml:"spamd"`
+	Rspamd   Rspamd     `yaml:"rspamd"`
+	Milter   Milter     `yaml:"milter"`
+	Exec     Exec       `yaml:"exec"`
+	SMTP     SMTPFilter `yaml:"smtp"`
+	Webhook  Webhook    `yaml:"webhook"`
+	MTAHooks MTAHooks   `yaml:"mtahooks"`
 }
 
 // OnFailure is the failure matrix: what becomes of a message whose filter

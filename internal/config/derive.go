@@ -16,6 +16,7 @@ func (c *Config) derive() {
 	if c.Postmaster == "" {
 		c.Postmaster = "postmaster@" + c.Hostname
 	}
+	c.deriveQuarantine()
 	if c.Spool.Directory == "" {
 		c.Spool.Directory = stateDirectory()
 	}

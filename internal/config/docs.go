@@ -18,6 +18,7 @@ func sections() [][3]string {
 		{"Logins", "auth", "Who may log in at listeners of the kinds `submission` and `submissions`. Each section has a name, which listeners name: docs/submission-smtp.md."},
 		{"Who may send where", "mynetworks allow_open_relay relay_domains local_domains local routes smarthost", "A recipient is accepted when its domain is in `local_domains` or `relay_domains`, or when the client is in `mynetworks`. With an empty file that means: from this machine to anywhere, from elsewhere nothing."},
 		{"Filters and chains", "filters chains", "A listener names a chain; a chain is an ordered list of filters."},
+		{"Quarantine", "quarantine", "What becomes of messages that filters hold and nobody looks at: docs/operation.md."},
 		{"Queue", "queue", "Bounds of the queue."},
 		{"Delivery", "delivery", "How mail goes out."},
 		{"API", "api", "The HTTP interface for scanners, `mtactl`, submission and metrics."},

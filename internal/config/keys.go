@@ -28,7 +28,7 @@ type Key struct {
 func Keys() []Key {
 	var all []Key
 	for _, section := range [][]Key{
-		generalKeys(), spoolKeys(), listenerKeys(), authKeys(), certificateKeys(), relayKeys(), filterKeys(),
+		generalKeys(), spoolKeys(), listenerKeys(), authKeys(), certificateKeys(), relayKeys(), filterKeys(), quarantineKeys(),
 		queueKeys(), deliveryKeys(), apiKeys(), submissionKeys(), processKeys(),
 	} {
 		all = append(all, section...)
