@@ -43,9 +43,10 @@ var systemDirs = []string{"/run/mtad", "/var/lib/mtad", "/var/spool/mtad"}
 
 // Bounds of what is read from files and answers.
 const (
-	maxToken  = 4 << 10
-	maxCA     = 1 << 20
-	maxAnswer = 256 << 20 // one JSON answer: a page of 1000 messages is far below
+	maxToken    = 4 << 10
+	maxCA       = 1 << 20
+	maxPatience = 15 * time.Minute // filters that judge inline have 9 at the most
+	maxAnswer   = 256 << 20        // one JSON answer: a page of 1000 messages is far below
 )
 
 // dial makes a client for the server that flags and environment name. It
@@ -103,6 +104,9 @@ func (t *tool) filterClient() (*filterproto.Client, error) {
 func (t *tool) transport(server string) (base string, tr *http.Transport, err error) {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	tr = &http.Transport{DisableCompression: true, DialContext: dialer.DialContext, ResponseHeaderTimeout: t.timeout}
+	if t.patient {
+		tr.ResponseHeaderTimeout, tr.ExpectContinueTimeout = maxPatience, t.timeout
+	}
 	if path, ok := strings.CutPrefix(server, "unix:"); ok {
 		if t.caFile != "" {
 			return "", nil, usage("--ca-file is for https")
@@ -180,7 +184,7 @@ type bounded struct {
 }
 
 func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if strings.HasSuffix(r.URL.Path, "/content") {
+	if strings.HasSuffix(r.URL.Path, "/content") || r.Method == http.MethodPost && r.URL.Path == "/v1/messages" {
 		return b.next.RoundTrip(r)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), b.timeout)
