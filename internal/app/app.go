@@ -25,6 +25,7 @@ import (
 	"mtad/internal/route"
 	"mtad/internal/smtpd"
 	"mtad/internal/telemetry"
+	"mtad/internal/webhook"
 	"mtad/queue"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,11 +68,12 @@ type App struct {
 	qmgr    *qmgr.Manager
 	door    *admission.Door
 	api     *httpapi.Server
+	hooks   *webhook.Sender
 	certs   certificates
 
-	logins  logins
+	logins logins
 	// challenges is where an ACME server asks; nil without one.
-	challenges net.Listener
+	challenges   net.Listener
 	apiListeners []bound
 	failed       chan error // of something that should have gone on
 
@@ -145,10 +147,11 @@ func (a *App) Start() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.startAPI()
+	a.startWebhooks()
 	a.startDelivery()
 	a.startFilters()
 	for _, name := range slices.Sorted(maps.Keys(a.doors)) {
-	a.startCertificates()
+		a.startCertificates()
 		a.doors[name].serve()
 		a.log.Info("listening", "name", name, "kind", a.cfg.Listeners[name].Kind, "address", a.doors[name].socket.Addr().String())
 	}

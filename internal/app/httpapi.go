@@ -30,13 +30,16 @@ func (a *App) wireAPI(context.Context) error {
 	if a.door, err = a.newDoor(a.cfg); err != nil {
 		return err
 	}
+	if err := a.wireWebhooks(); err != nil {
+		return err
+	}
 	a.api, err = httpapi.New(httpapi.Options{
 		Queue: a.queue, Filters: &a.filter, Door: a.door, Tokens: tokens, Peers: peers,
 		Process: httpapi.Process{
 			Version: a.version, Hostname: a.cfg.Hostname, Started: a.started,
 			Listeners: a.listeners, Unsafe: func() []string { return slices.Clone(a.spool.unsafe) },
 		},
-		Route: a.resolve, Postmaster: a.cfg.Postmaster, FilterStates: a.filterStates, Logger: a.log.Logger, Registry: a.reg, Gatherer: a.reg,
+		Webhooks: a.hooks, Route: a.resolve, Postmaster: a.cfg.Postmaster, FilterStates: a.filterStates, Logger: a.log.Logger, Registry: a.reg, Gatherer: a.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("app: %w", err)

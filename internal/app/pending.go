@@ -12,6 +12,7 @@ import (
 	"mtad/internal/httpapi"
 	"mtad/internal/route"
 	"mtad/internal/smtpd"
+	"mtad/internal/webhook"
 )
 
 // pending is a reload that is ready and not yet in effect.
@@ -26,6 +27,7 @@ type pending struct {
 	tokens  []httpapi.Token
 	peers   []httpapi.Peer
 	submit  admission.Settings
+	hooks   []webhook.Target
 	opened  map[string]*door         // new listeners, bound
 	servers map[string]*smtpd.Server // new servers for bound ones
 	heirs   map[string]string        // of those: whose socket a listener takes over
@@ -50,6 +52,9 @@ func (p *pending) make() (err error) {
 		return err
 	}
 	if p.submit, err = submission(p.next); err != nil {
+		return err
+	}
+	if p.hooks, err = webhooks(p.next); err != nil {
 		return err
 	}
 	return p.makeDoors()
@@ -121,6 +126,9 @@ func (p *pending) abandon() {
 func (p *pending) commit(ctx context.Context) error {
 	a := p.app
 	if err := a.api.SetAccess(p.tokens, p.peers); err != nil {
+		return err
+	}
+	if err := a.hooks.Set(p.hooks); err != nil {
 		return err
 	}
 	if err := a.log.SetLevel(p.next.Log.Level); err != nil {

@@ -26,6 +26,7 @@ func (c *Config) check() Problems {
 	k.routes()
 	k.chains()
 	k.api()
+	k.webhooks()
 	k.submission()
 	k.order("delivery.max_backoff", c.Delivery.MinBackoff, c.Delivery.MaxBackoff, "delivery.min_backoff")
 	if c.Delivery.DestinationInitial > c.Delivery.DestinationMax {

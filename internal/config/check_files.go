@@ -29,6 +29,10 @@ func (c *Config) checkFiles(self *os.File) Problems {
 			k.certificates("filters."+name+"."+f.Kind+".ca_file", h.CAFile)
 		}
 	}
+	for name, t := range c.Webhooks {
+		k.secret("webhooks."+name+".secret_file", t.SecretFile)
+		k.certificates("webhooks."+name+".ca_file", t.CAFile)
+	}
 	for name, l := range c.Listeners {
 		k.loadable("listeners."+name+".tls", l.TLS)
 	}

@@ -18,6 +18,7 @@ func checks() map[string]func(string) (string, error) {
 		"match":      checkMatch,
 		"mailbox":    checkMailbox,
 		"address":    checkAddress,
+		"event":      checkEvent,
 		"nexthop":    checkNextHop,
 		"peer":       checkPeer,
 		"field":      checkField,
@@ -144,7 +145,7 @@ func checkSHA256(s string) (string, error) {
 }
 
 func checkScope(s string) (string, error) {
-	plain := []string{"queue:read", "queue:write", "submit", "metrics"}
+	plain := []string{"queue:read", "queue:write", "submit", "metrics", "events"}
 	for _, p := range plain {
 		if s == p {
 			return s, nil

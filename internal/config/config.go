@@ -8,31 +8,32 @@ type Config struct {
 	// File is where it was read from; "" for the built-in defaults.
 	File string `yaml:"-"`
 
-	Hostname     string              `yaml:"hostname"`
-	Postmaster   string              `yaml:"postmaster"`
-	Received     int                 `yaml:"received_fields"`
-	Spool        Spool               `yaml:"spool"`
-	Listeners    map[string]Listener `yaml:"listeners"`
-	TLS          TLS                 `yaml:"tls"`
-	Certificates []Certificate       `yaml:"certificates"`
-	ACME         ACME                `yaml:"acme"`
-	Auth         map[string]Auth     `yaml:"auth"`
-	MyNetworks   Networks            `yaml:"mynetworks"`
-	OpenRelay    bool                `yaml:"allow_open_relay"`
-	RelayDomains []string            `yaml:"relay_domains"`
-	LocalDomains []string            `yaml:"local_domains"`
-	Local        Local               `yaml:"local"`
-	Routes       []Route             `yaml:"routes"`
-	Smarthost    string              `yaml:"smarthost"`
-	Filters      map[string]Filter   `yaml:"filters"`
-	Chains       map[string]Chain    `yaml:"chains"`
-	Quarantine   Quarantine          `yaml:"quarantine"`
-	Queue        Queue               `yaml:"queue"`
-	Delivery     Delivery            `yaml:"delivery"`
-	API          API                 `yaml:"api"`
-	Submission   Submission          `yaml:"submission"`
-	Log          Log                 `yaml:"log"`
-	Shutdown     Shutdown            `yaml:"shutdown"`
+	Hostname     string                 `yaml:"hostname"`
+	Postmaster   string                 `yaml:"postmaster"`
+	Received     int                    `yaml:"received_fields"`
+	Spool        Spool                  `yaml:"spool"`
+	Listeners    map[string]Listener    `yaml:"listeners"`
+	TLS          TLS                    `yaml:"tls"`
+	Certificates []Certificate          `yaml:"certificates"`
+	ACME         ACME                   `yaml:"acme"`
+	Auth         map[string]Auth        `yaml:"auth"`
+	MyNetworks   Networks               `yaml:"mynetworks"`
+	OpenRelay    bool                   `yaml:"allow_open_relay"`
+	RelayDomains []string               `yaml:"relay_domains"`
+	LocalDomains []string               `yaml:"local_domains"`
+	Local        Local                  `yaml:"local"`
+	Routes       []Route                `yaml:"routes"`
+	Smarthost    string                 `yaml:"smarthost"`
+	Filters      map[string]Filter      `yaml:"filters"`
+	Chains       map[string]Chain       `yaml:"chains"`
+	Quarantine   Quarantine             `yaml:"quarantine"`
+	Queue        Queue                  `yaml:"queue"`
+	Delivery     Delivery               `yaml:"delivery"`
+	API          API                    `yaml:"api"`
+	Submission   Submission             `yaml:"submission"`
+	Webhooks     map[string]EventTarget `yaml:"webhooks"`
+	Log          Log                    `yaml:"log"`
+	Shutdown     Shutdown               `yaml:"shutdown"`
 
 	positions map[string]Position
 }

@@ -22,6 +22,7 @@ func sections() [][3]string {
 		{"Queue", "queue", "Bounds of the queue."},
 		{"Delivery", "delivery", "How mail goes out."},
 		{"API", "api", "The HTTP interface for scanners, `mtactl`, submission and metrics."},
+		{"Events", "webhooks", "Receivers of what happens to mail: docs/events.md. Each has a name."},
 		{"Submission", "submission", "Who may hand in mail with `mtactl submit` and over the API: docs/submission.md."},
 		{"Process", "log shutdown", "The daemon itself."},
 	}

@@ -29,7 +29,7 @@ func Keys() []Key {
 	var all []Key
 	for _, section := range [][]Key{
 		generalKeys(), spoolKeys(), listenerKeys(), authKeys(), certificateKeys(), relayKeys(), filterKeys(), quarantineKeys(),
-		queueKeys(), deliveryKeys(), apiKeys(), submissionKeys(), processKeys(),
+		queueKeys(), deliveryKeys(), apiKeys(), webhookKeys(), submissionKeys(), processKeys(),
 	} {
 		all = append(all, section...)
 	}
