@@ -17,6 +17,7 @@ import (
 	"mtad/internal/certs"
 	"mtad/internal/config"
 	"mtad/internal/filter"
+	"mtad/internal/filter/signfilter"
 	"mtad/internal/filter/smtpfilter"
 	"mtad/internal/httpapi"
 	"mtad/internal/intake"
@@ -212,9 +213,10 @@ func (a *App) watch(name string, run func(context.Context) error) func(context.C
 	}
 }
 
-// filterSwitch is the filter engine in use, with the gates that go with it: a
-// reload puts others in their place.
+// filterSwitch is the filter engine in use, with the gates and the signer of
+// reports that go with it: a reload puts others in their place.
 type filterSwitch struct {
-	now   atomic.Pointer[filter.Engine]
-	gates atomic.Pointer[gates]
+	now     atomic.Pointer[filter.Engine]
+	gates   atomic.Pointer[gates]
+	reports atomic.Pointer[signfilter.Filter]
 }

@@ -18,13 +18,12 @@ import (
 // wireDelivery makes what takes mail out of the queue.
 func (a *App) wireDelivery(context.Context) error {
 	c := a.cfg
-	a.dns = a.lookup()
 	transports, err := a.transports()
 	if err != nil {
 		return err
 	}
 	reporter := dsn.New(dsn.Options{
-		Hostname: c.Hostname, Postmaster: c.Postmaster, Open: a.queue.Open, Submit: dsn.Into(a.queue, a.resolve),
+		Hostname: c.Hostname, Postmaster: c.Postmaster, Open: a.queue.Open, Submit: a.submitReport(),
 		Logger: a.log.Logger, Registry: a.reg,
 	})
 	a.qmgr = qmgr.New(qmgr.Options{

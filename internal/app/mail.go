@@ -14,6 +14,12 @@ func (a *App) wireMail(context.Context) error {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	a.table.Store(table)
+	a.dns = a.lookup()
+	signer, err := a.reportSigner(a.cfg)
+	if err != nil {
+		return err
+	}
+	a.filter.reports.Store(signer)
 	engine, err := a.newFilters(a.cfg)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"mtad/internal/admission"
 	"mtad/internal/config"
 	"mtad/internal/filter"
+	"mtad/internal/filter/signfilter"
 	"mtad/internal/httpapi"
 	"mtad/internal/route"
 	"mtad/internal/smtpd"
@@ -24,6 +25,7 @@ type pending struct {
 	table   *route.Table
 	filters *filter.Engine // nil: as it was
 	gates   gates          // likewise
+	reports *signfilter.Filter
 	tokens  []httpapi.Token
 	peers   []httpapi.Peer
 	submit  admission.Settings
@@ -40,11 +42,14 @@ func (p *pending) make() (err error) {
 	if p.table, err = routes(p.next); err != nil {
 		return errors.Join(ErrConfig, err)
 	}
-	if touches(p.changed, "filters", "chains") {
+	if touches(p.changed, "filters", "chains") || signs(p.next) {
 		if p.filters, err = a.newFilters(p.next); err != nil {
 			return err
 		}
 		if p.gates, err = a.newGates(p.next); err != nil {
+			return err
+		}
+		if p.reports, err = a.reportSigner(p.next); err != nil {
 			return err
 		}
 	}
@@ -194,6 +199,7 @@ func (p *pending) swapFilters(ctx context.Context) {
 	a := p.app
 	a.filter.now.Store(p.filters)
 	a.filter.gates.Store(&p.gates)
+	a.filter.reports.Store(p.reports)
 	a.mu.Lock()
 	old := a.swept
 	a.swept = startWorker(a.watch("filters", p.filters.Run))

@@ -25,6 +25,7 @@ func (c *Config) check() Problems {
 	k.relay()
 	k.routes()
 	k.chains()
+	k.signsLast()
 	k.api()
 	k.webhooks()
 	k.submission()

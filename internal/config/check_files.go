@@ -23,6 +23,7 @@ func (c *Config) checkFiles(self *os.File) Problems {
 	k.certificates("acme.certificate_authorities", c.ACME.Authorities)
 	for name, f := range c.Filters {
 		k.secret("filters."+name+".rspamd.password_file", f.Rspamd.PasswordFile)
+		k.dkimFiles("filters."+name+".dkim", f.DKIM)
 		k.secret("filters."+name+".webhook.sign_file", f.Webhook.SignFile)
 		if h, ok := f.Hook(); ok {
 			k.secret("filters."+name+"."+f.Kind+".auth_file", h.AuthFile)

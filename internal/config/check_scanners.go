@@ -23,6 +23,7 @@ func (k *checker) filter(key string, f Filter) {
 	k.exec(key, f)
 	k.smtpFilter(key, f)
 	k.hook(key, f)
+	k.senders(key, f)
 	if f.Clamd.Transfer == TransferDescriptor && !strings.HasPrefix(f.Address, "unix:") {
 		k.add(key+".clamd.transfer", "a descriptor can be passed over a unix socket only", "address: unix:/path")
 	}

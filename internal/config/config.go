@@ -142,6 +142,8 @@ type Filter struct {
 	SMTP     SMTPFilter `yaml:"smtp"`
 	Webhook  Webhook    `yaml:"webhook"`
 	MTAHooks MTAHooks   `yaml:"mtahooks"`
+	Auth     AuthFilter `yaml:"auth"`
+	DKIM     DKIM       `yaml:"dkim"`
 }
 
 // OnFailure is the failure matrix: what becomes of a message whose filter
@@ -193,6 +195,7 @@ type Delivery struct {
 	Addresses          string        `yaml:"addresses"`
 	Port               int           `yaml:"port"`
 	DNSServers         []string      `yaml:"dns_servers"`
+	ReportSigner       string        `yaml:"report_signer"`
 	ConnectTimeout     time.Duration `yaml:"connect_timeout"`
 	CommandTimeout     time.Duration `yaml:"command_timeout"`
 	DataTimeout        time.Duration `yaml:"data_timeout"`

@@ -13,6 +13,7 @@ func (c *Config) derive() {
 	if c.Hostname == "" {
 		c.Hostname = machineName()
 	}
+	c.deriveFilters()
 	if c.Postmaster == "" {
 		c.Postmaster = "postmaster@" + c.Hostname
 	}

@@ -48,15 +48,15 @@ func limitKeys() []Key {
 }
 
 func filterKeys() []Key {
-	return slices.Concat(commonFilterKeys(), scannerKeys(), execKeys(), smtpFilterKeys(), hookKeys())
+	return slices.Concat(commonFilterKeys(), scannerKeys(), execKeys(), smtpFilterKeys(), hookKeys(), senderKeys())
 }
 
 func commonFilterKeys() []Key {
 	actions := []string{"park", "tempfail", "quarantine", "accept-marked", "reject"}
 	return []Key{
-		{Path: "filters.*.kind", Default: KindPull, Enum: filterKinds(), Live: true, Doc: "`pull`: scanners fetch messages over the HTTP API. The others are driven by mtad: `clamd`, `spamd`, `rspamd`, `milter`, `exec`, a program for each message, and `smtp`, a content filter that gives messages back at a listener of kind `reinjection`; `webhook`, a web handler that messages are posted to, and `mtahooks` (experimental), a scanner that speaks MTA Hooks."},
+		{Path: "filters.*.kind", Default: KindPull, Enum: filterKinds(), Live: true, Doc: "`pull`: scanners fetch messages over the HTTP API. The others are driven by mtad: `clamd`, `spamd`, `rspamd`, `milter`, `exec`, a program for each message, and `smtp`, a content filter that gives messages back at a listener of kind `reinjection`; `webhook`, a web handler that messages are posted to, and `mtahooks` (experimental), a scanner that speaks MTA Hooks. Two are part of mtad: `auth` checks SPF, DKIM and DMARC, `dkim` signs; see [authentication](authentication.md)."},
 		{Path: "filters.*.address", Is: "peer", Live: true, Doc: "Where the scanner listens: `unix:/path` or `host:port` (or `inet:host:port`). Exactly one for every kind that mtad drives over a socket, and none for `pull`; `webhook` and `mtahooks` have a URL, and an address only to connect elsewhere."},
-		{Path: "filters.*.concurrency", Default: "10", Min: "1", Max: "1000", Live: true, Doc: "Scans at a time; not for `pull`."},
+		{Path: "filters.*.concurrency", Default: "10", Min: "1", Max: "1000", Live: true, Doc: "Scans at a time; not for `pull`. For `auth` the default is 100."},
 		{Path: "filters.*.timeout", Min: "1s", Max: "24h", Live: true, Doc: "`pull`: when no scanner has asked for messages for so long, the filter is `unreachable`; default 5m. Other kinds: how long one scan may take, from the connection to the verdict; default 1m, for `milter` 10m."},
 		{Path: "filters.*.lease", Default: "1m", Min: "1s", Max: "1h", Live: true, Doc: "How long a claim lasts when the scanner does not say. A lease that runs out is the failure `timeout`."},
 		{Path: "filters.*.max_lease", Default: "1h", Min: "1s", Max: "1h", Live: true, Doc: "The longest lease a scanner may ask for."},

@@ -12,7 +12,7 @@ const (
 )
 
 func filterKinds() []string {
-	return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter, KindExec, KindSMTPFilter, KindWebhook, KindMTAHooks}
+	return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter, KindExec, KindSMTPFilter, KindWebhook, KindMTAHooks, KindAuth, KindDKIM}
 }
 
 // Clamd is what is particular to the kind clamd.
