@@ -23,16 +23,23 @@ type original interface {
 	Upload(ctx context.Context, r io.Reader) (string, error)
 }
 
+// sent is what the answer to it is compared with, besides the content.
+type sent struct {
+	*envelope
+	name     string
+	preamble []byte
+}
+
 // answer is out/NAME.
 type answer struct {
 	file  io.ReadSeeker
-	name  string
+	sent  *sent
 	start int64 // of the message, behind the envelope
 }
 
 // readAnswer turns an answer into the edits that make it of what was sent. An answer
 // without recipients is for nobody: ok is false.
-func readAnswer(ctx context.Context, name string, sent *envelope, m original, file io.ReadSeeker) (edits []filterproto.Edit, ok bool, err error) {
+func readAnswer(ctx context.Context, s *sent, m original, file io.ReadSeeker) (edits []filterproto.Edit, ok bool, err error) {
 	r := bufio.NewReader(file)
 	back, err := readEnvelope(r)
 	if err != nil || len(back.recipients) == 0 {
@@ -42,7 +49,7 @@ func readAnswer(ctx context.Context, name string, sent *envelope, m original, fi
 	if err != nil {
 		return nil, false, err
 	}
-	a := &answer{file: file, name: name, start: at - int64(r.Buffered())}
+	a := &answer{file: file, sent: s, start: at - int64(r.Buffered())}
 	edits, err = a.edits(ctx, m)
 	if errors.Is(err, errHeader) {
 		edits, err = a.replacement(ctx, m)
@@ -50,7 +57,7 @@ func readAnswer(ctx context.Context, name string, sent *envelope, m original, fi
 	if err != nil {
 		return nil, false, err
 	}
-	return append(edits, sent.edits(back)...), true, nil
+	return append(edits, s.edits(back)...), true, nil
 }
 
 // text reads the message from its beginning, without the preamble where that is on
@@ -60,16 +67,8 @@ func (a *answer) text() (*bufio.Reader, error) {
 		return nil, err
 	}
 	r := bufio.NewReaderSize(a.file, 64<<10)
-	const most = 2048 // of a preamble: its words are bounded
-	head, _ := r.Peek(most)
-	end := []byte("X-Mtad-Exchange: " + a.name + "\n")
-	n := bytes.Index(head, end)
-	if n < 0 {
-		return r, nil
-	}
-	before, _, _ := bytes.Cut(head[:n], []byte(" id "+a.name+";\n\t"))
-	if bytes.HasPrefix(head, []byte("Received: ")) && bytes.Count(before, []byte("\n")) == 1 && bytes.Count(head[:n], []byte("\n")) == 3 {
-		_, _ = r.Discard(n + len(end)) // these were peeked
+	if head, _ := r.Peek(len(a.sent.preamble)); bytes.Equal(head, a.sent.preamble) {
+		_, _ = r.Discard(len(head)) // these were peeked
 	}
 	return r, nil
 }
@@ -81,7 +80,7 @@ func (a *answer) message() (*message, error) {
 	}
 	m, err := readMessage(r)
 	if err == nil {
-		m.dropPreamble(a.name)
+		m.dropPreamble(a.sent.name)
 	}
 	return m, err
 }
@@ -102,7 +101,7 @@ func (a *answer) edits(ctx context.Context, m original) ([]filterproto.Edit, err
 		return nil, err
 	}
 	edits, ok := diff(ours.fields, theirs.fields)
-	if !ok || plain(ours.junk) != plain(theirs.junk) {
+	if !ok || plain(ours.junk) != plain(theirs.junk) || ours.separated != theirs.separated && !ours.empty() {
 		return upload(ctx, m, filterproto.MessageReplace, theirs.whole())
 	}
 	same, err := sameText(ours.body, theirs.body)

@@ -27,9 +27,8 @@ type bridge struct {
 // claim is a message that MailScanner has. Its name is registered before a file of it
 // is made, and as long as somebody waits for its answer.
 type claim struct {
-	name string
+	sent
 	m    *filterproto.Message
-	sent *envelope
 	wake chan struct{} // something happened to its files
 }
 
@@ -79,7 +78,7 @@ func (b *bridge) judge(ctx context.Context, m *filterproto.Message) (filterproto
 	defer b.o.step("send")
 	defer b.end(c)
 	b.o.step("write")
-	if err := b.x.put(ctx, c.name, c.sent, m); err != nil {
+	if err := b.x.put(ctx, &c.sent, m); err != nil {
 		return filterproto.Verdict{}, err
 	}
 	b.log.Info("handed over", "queue_id", m.ID, "name", c.name)
@@ -104,11 +103,12 @@ func (b *bridge) judge(ctx context.Context, m *filterproto.Message) (filterproto
 }
 
 func (b *bridge) begin(m *filterproto.Message) *claim {
-	c := &claim{m: m, sent: newEnvelope(&m.Envelope), wake: make(chan struct{}, 1)}
+	c := &claim{m: m, sent: sent{envelope: newEnvelope(&m.Envelope)}, wake: make(chan struct{}, 1)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.n++
 	c.name = newName(m.ID, b.self.name, b.n)
+	c.preamble = preamble(c.name, m.Envelope.Client, m.Created)
 	b.claims[c.name] = c
 	return c
 }

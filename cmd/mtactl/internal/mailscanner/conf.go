@@ -19,6 +19,7 @@ type Conf struct{ values map[string]string }
 const (
 	maxConf    = 4 << 20
 	maxInclude = 8
+	maxValue   = 4 << 10 // of what %names% in one value stand for
 )
 
 // ReadConf reads a MailScanner.conf and the files it includes: "Name = value", where
@@ -98,8 +99,10 @@ func (c *confReader) include(pattern string, depth int) error {
 var percent = regexp.MustCompile(`%[A-Za-z0-9_-]+%`)
 
 func (c *confReader) expand(value string) string {
+	left := maxValue
 	return percent.ReplaceAllStringFunc(value, func(v string) string {
-		if known, ok := c.values[confKey(v)]; ok {
+		if known, ok := c.values[confKey(v)]; ok && len(known) <= left {
+			left -= len(known)
 			return known
 		}
 		return v

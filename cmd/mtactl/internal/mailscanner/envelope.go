@@ -129,52 +129,32 @@ func readLine(r *bufio.Reader, limit int) ([]byte, error) {
 }
 
 // edits make the envelope of an answer of the one that was sent. Recipients that come
-// first are added before others are removed: at no time is there none.
+// first are added before others are removed: at no time is there none. MailScanner
+// knows addresses in lower case, too, so those that differ in case are the same here.
 func (e *envelope) edits(answer *envelope) []filterproto.Edit {
 	var out []filterproto.Edit
-	if answer.sender != e.sender && !strings.EqualFold(answer.sender, e.sender) {
+	if !strings.EqualFold(answer.sender, e.sender) {
 		out = append(out, filterproto.Edit{Op: filterproto.ReversePathSet, Value: answer.sender})
 	}
-	kept := e.kept(answer)
+	sent, back := folded(e.recipients), folded(answer.recipients)
 	for _, path := range answer.recipients {
-		if kept.added[path] {
+		if key := strings.ToLower(path); !sent[key] {
 			out = append(out, filterproto.Edit{Op: filterproto.RecipientAdd, Value: path})
-			delete(kept.added, path)
+			sent[key] = true
 		}
 	}
 	for _, written := range e.recipients {
-		if !kept.sent[written] {
+		if !back[strings.ToLower(written)] {
 			out = append(out, filterproto.Edit{Op: filterproto.RecipientDelete, Value: e.original[written]})
 		}
 	}
 	return out
 }
 
-// kept is how recipients of an answer relate to those that were sent.
-type kept struct {
-	sent  map[string]bool // as written: came back
-	added map[string]bool // in the answer alone
-}
-
-// kept matches exactly first. MailScanner knows recipients in lower case, too.
-func (e *envelope) kept(answer *envelope) kept {
-	k := kept{sent: make(map[string]bool), added: make(map[string]bool)}
-	folded := make(map[string][]string)
-	for _, w := range e.recipients {
-		folded[strings.ToLower(w)] = append(folded[strings.ToLower(w)], w)
+func folded(paths []string) map[string]bool {
+	out := make(map[string]bool, len(paths))
+	for _, p := range paths {
+		out[strings.ToLower(p)] = true
 	}
-	for _, path := range answer.recipients {
-		if _, exact := e.original[path]; exact {
-			k.sent[path] = true
-			continue
-		}
-		same := folded[strings.ToLower(path)]
-		if len(same) == 0 {
-			k.added[path] = true
-		}
-		for _, w := range same {
-			k.sent[w] = true
-		}
-	}
-	return k
+	return out
 }

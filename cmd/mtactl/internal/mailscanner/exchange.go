@@ -43,8 +43,8 @@ func (x *exchange) check() error {
 
 // put writes the message of a claim into in/, where MailScanner sees it as a whole or
 // not at all: under a name that it passes over, synced, renamed, the directory synced.
-func (x *exchange) put(ctx context.Context, name string, e *envelope, m *filterproto.Message) (err error) {
-	temp := x.inPath("temp-" + name)
+func (x *exchange) put(ctx context.Context, s *sent, m *filterproto.Message) (err error) {
+	temp := x.inPath("temp-" + s.name)
 	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, 0o660)
 	if err != nil {
 		return fmt.Errorf("mailscanner: %w", err)
@@ -54,20 +54,20 @@ func (x *exchange) put(ctx context.Context, name string, e *envelope, m *filterp
 			_ = os.Remove(temp)
 		}
 	}()
-	if err = errors.Join(writeMessage(ctx, f, name, e, m), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(writeMessage(ctx, f, s, m), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("mailscanner: %w", err)
 	}
 	x.step("rename")
-	if err = os.Rename(temp, x.inPath(name)); err != nil {
+	if err = os.Rename(temp, x.inPath(s.name)); err != nil {
 		return fmt.Errorf("mailscanner: %w", err)
 	}
 	return syncDir(x.in)
 }
 
-func writeMessage(ctx context.Context, f io.Writer, name string, e *envelope, m *filterproto.Message) error {
+func writeMessage(ctx context.Context, f io.Writer, s *sent, m *filterproto.Message) error {
 	w := bufio.NewWriterSize(f, 64<<10)
-	e.write(w)
-	_, _ = w.Write(preamble(name, m.Envelope.Client, m.Created)) // bufio keeps the error for Flush
+	s.write(w)
+	_, _ = w.Write(s.preamble) // bufio keeps the error for Flush
 	body, err := m.Open(ctx, false)
 	if err != nil {
 		return err

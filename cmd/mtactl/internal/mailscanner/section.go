@@ -64,6 +64,12 @@ func (m *message) end(line []byte, r *bufio.Reader) {
 	}
 }
 
+// empty reports whether there is no body.
+func (m *message) empty() bool {
+	_, err := m.body.Peek(1)
+	return err == io.EOF
+}
+
 // whole is the message again.
 func (m *message) whole() io.Reader {
 	head := bytes.Join(append([][]byte{m.junk}, m.fields...), nil)

@@ -14,7 +14,7 @@ func (b *bridge) answeredVerdict(ctx context.Context, c *claim) (filterproto.Ver
 		return filterproto.Verdict{}, err
 	}
 	defer f.Close()
-	edits, ok, err := readAnswer(ctx, c.name, c.sent, c.m, f)
+	edits, ok, err := readAnswer(ctx, &c.sent, c.m, f)
 	if err != nil {
 		return filterproto.Verdict{}, err
 	}
