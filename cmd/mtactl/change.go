@@ -28,6 +28,9 @@ type changeRequest struct {
 	rescan bool
 	chain  string
 	force  bool
+	to     string
+	// quarantined: leave alone what no filter holds.
+	quarantined bool
 
 	dryRun, yes, all, noWait bool
 	count                    int64
@@ -60,6 +63,15 @@ func (t *tool) changeCommand(v change) *cobra.Command {
 			return t.change(c.Context(), s, r)
 		},
 	}
+	changeFlags(c, r)
+	if v.flags != nil {
+		v.flags(c, r)
+	}
+	return c
+}
+
+// changeFlags are those that every change has.
+func changeFlags(c *cobra.Command, r *changeRequest) {
 	selectFlags(c)
 	f := c.Flags()
 	f.BoolVar(&r.dryRun, "dry-run", false, "change nothing, say how many would be")
@@ -68,10 +80,6 @@ func (t *tool) changeCommand(v change) *cobra.Command {
 	f.BoolVar(&r.all, "all", false, "every message")
 	f.BoolVar(&r.force, "force", false, "also where somebody works on the message: breaks the lease")
 	f.BoolVar(&r.noWait, "no-wait", false, "start the job and do not follow it")
-	if v.flags != nil {
-		v.flags(c, r)
-	}
-	return c
 }
 
 func (t *tool) change(ctx context.Context, s selection, r *changeRequest) error {
@@ -90,6 +98,9 @@ func (t *tool) change(ctx context.Context, s selection, r *changeRequest) error 
 	if s.byID() {
 		return t.changeIDs(ctx, s.ids, r)
 	}
+	if r.quarantined {
+		s.expr = quarantined(s.expr)
+	}
 	return t.changeMatching(ctx, s.expr, r)
 }
 
@@ -105,7 +116,7 @@ func (t *tool) changeIDs(ctx context.Context, ids []string, r *changeRequest) er
 	var done api.ActionResult
 	err := t.each(ids, func(id string) error {
 		res, err := t.client.ActOnMessageWithResponse(ctx, id, api.ActionRequest{
-			Action: r.kind, Reason: r.reason, Until: r.until, Filter: r.rescan, Chain: r.chain, Force: r.force,
+			Action: r.kind, Reason: r.reason, Until: r.until, Filter: r.rescan, Chain: r.chain, Force: r.force, To: r.to, Quarantined: r.quarantined,
 		})
 		if err := check(res, err); err != nil {
 			return err
@@ -134,7 +145,7 @@ func (t *tool) changed(done api.ActionResult) error {
 
 // changeMatching counts, asks, starts the job and follows it.
 func (t *tool) changeMatching(ctx context.Context, expr string, r *changeRequest) error {
-	req := api.JobRequest{Action: r.kind, Filter: &expr, Reason: r.reason, Until: r.until, Rescan: r.rescan, Force: r.force, DryRun: true}
+	req := api.JobRequest{Action: r.kind, Filter: &expr, Reason: r.reason, Until: r.until, Rescan: r.rescan, To: r.to, Force: r.force, DryRun: true}
 	res, err := t.client.CreateJobWithResponse(ctx, req)
 	if err := check(res, err); err != nil {
 		return err
@@ -190,6 +201,9 @@ func (t *tool) confirm(r *changeRequest, n int64) error {
 	way := ""
 	if r.rescan {
 		way = " through the filters again"
+	}
+	if r.to != "" {
+		way = " to " + oneLine(r.to)
 	}
 	fmt.Fprintf(t.err, "%s %s%s? [y/N] ", r.kind, plural(n, "message"), way)
 	line, _ := bufio.NewReader(t.in).ReadString('\n')

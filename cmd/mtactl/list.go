@@ -33,7 +33,7 @@ func (t *tool) listCommand() *cobra.Command {
 			if count {
 				return t.count(c.Context(), s.filter())
 			}
-			return t.list(c.Context(), s.filter(), limit)
+			return t.list(c.Context(), s.filter(), limit, queueColumns)
 		},
 	}
 	selectFlags(c)
@@ -73,7 +73,7 @@ func (t *tool) count(ctx context.Context, expr string) error {
 
 // list follows the cursors to the end. It prints each page as it comes, so that
 // memory does not grow with the queue.
-func (t *tool) list(ctx context.Context, expr string, limit int) error {
+func (t *tool) list(ctx context.Context, expr string, limit int, c columns) error {
 	p := api.ListMessagesParams{Filter: expr, Limit: pageSize}
 	listed := 0
 	for {
@@ -87,7 +87,7 @@ func (t *tool) list(ctx context.Context, expr string, limit int) error {
 		page := res.JSON200
 		listed += len(page.Messages)
 		t.partial(page.Partial)
-		if err := t.page(page, p.Cursor == ""); err != nil {
+		if err := t.page(page, p.Cursor == "", c); err != nil {
 			return err
 		}
 		if page.Next == "" || limit > 0 && listed >= limit {
@@ -108,7 +108,20 @@ func (t *tool) partial(yes bool) {
 	}
 }
 
-func (t *tool) page(page *api.MessagePage, first bool) error {
+// columns are those of a table of messages.
+type columns struct {
+	heading []string
+	row     func(m api.Message, now time.Time) []string
+}
+
+var queueColumns = columns{
+	heading: []string{"ID", "STATE", "AGE", "SIZE", "SENDER", "RECIPIENTS", "NOTE"},
+	row: func(m api.Message, now time.Time) []string {
+		return []string{m.ID, stateOf(m), ago(m.Created, now), size(m.Size), sender(m), recipients(m), note(m, now)}
+	},
+}
+
+func (t *tool) page(page *api.MessagePage, first bool, c columns) error {
 	if t.output == "json" {
 		return t.json(page)
 	}
@@ -117,11 +130,11 @@ func (t *tool) page(page *api.MessagePage, first bool) error {
 	}
 	var heading []string
 	if first {
-		heading = []string{"ID", "STATE", "AGE", "SIZE", "SENDER", "RECIPIENTS", "NOTE"}
+		heading = c.heading
 	}
 	tab := t.table(heading...)
 	for _, m := range page.Messages {
-		tab.row(m.ID, stateOf(m), ago(m.Created, page.AsOf), size(m.Size), sender(m), recipients(m), note(m, page.AsOf))
+		tab.row(c.row(m, page.AsOf)...)
 	}
 	return tab.flush()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -63,7 +64,13 @@ func setup(env *testscript.Env) error {
 	stored.Name = "reader"
 	s, err := httpapi.New(httpapi.Options{
 		Queue: w.q, Filters: w.engine, Now: w.clock.Now, Tokens: []httpapi.Token{stored},
-		FilterStates: w.filterStates,
+		FilterStates: w.filterStates, Postmaster: "postmaster@mx.example.org",
+		Route: func(path string) (transport, hop string, err error) {
+			if strings.HasSuffix(path, "@nowhere.example") {
+				return "", "", errors.New("no route")
+			}
+			return "smtp", path[strings.LastIndex(path, "@")+1:], nil
+		},
 		Process:      httpapi.Process{Version: "1.2.3", Hostname: "mx.example.org", Started: w.clock.Now().Add(-time.Hour)},
 	})
 	if err != nil {
@@ -150,7 +157,8 @@ func putMail(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(fmt.Sprintf("ID%d", w.mails), string(it.ID))
 }
 
-// judgeMail is "judge FILTER accept [HEADER VALUE]" or "judge FILTER reject".
+// judgeMail is "judge FILTER accept [HEADER VALUE]", "judge FILTER reject", or "judge
+// FILTER quarantine REASON SCORE [SECONDS]".
 func judgeMail(ts *testscript.TestScript, neg bool, args []string) {
 	w := of(ts)
 	claims, err := w.engine.Claim(context.Background(), filter.ClaimRequest{Filter: args[0], Max: 1})
@@ -159,11 +167,27 @@ func judgeMail(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("nothing to judge")
 	}
 	v := filterproto.Verdict{Disposition: filterproto.Disposition(args[1])}
-	if len(args) > 3 {
+	if args[1] == "quarantine" {
+		v = heldBy(ts, args[2:])
+	} else if len(args) > 3 {
 		v.Edits = []filterproto.Edit{{Op: filterproto.HeaderAdd, Name: args[2], Value: args[3]}}
 	}
 	_, err = w.engine.Judge(context.Background(), args[0], claims[0].Token, "", v)
 	ts.Check(err)
+}
+
+func heldBy(ts *testscript.TestScript, args []string) filterproto.Verdict {
+	reason, err := strconv.Unquote(`"` + args[0] + `"`)
+	ts.Check(err)
+	v := filterproto.Verdict{Disposition: filterproto.Accept, Quarantine: &filterproto.Quarantine{Reason: reason}}
+	v.Score, err = strconv.ParseFloat(args[1], 64)
+	ts.Check(err)
+	if len(args) > 2 {
+		v.Quarantine.Seconds, err = strconv.ParseInt(args[2], 10, 64)
+		ts.Check(err)
+		v.Quarantine.Then = filterproto.ThenDelete
+	}
+	return v
 }
 
 // failMail is "fail REPLY": the next delivery fails so, transiently.

@@ -15,6 +15,7 @@ const expressionHelp = `An expression is terms with spaces between them, all of 
   age>2h30m  age<1d         s, m, h, d, w
   size>1M  size<=10K        octets; K, M, G
   held  held=no             hold-by=filter:*  reason=*virus*
+  quarantined               held by a filter
   stage=NAME  chain=NAME    where in the filters
   origin=smtp               smtp, submit, http, dsn, forward
   parent=ID  id=ID,ID

@@ -79,6 +79,7 @@ func (t *tool) details(m api.Message) error {
 	field("lost claims", count(m.LostClaims))
 	if m.Hold.By != "" {
 		field("held", "by "+m.Hold.By+" since "+stamp(m.Hold.Since)+untilNote(m)+": "+m.Hold.Reason)
+		field("score", score(m.Hold.Score))
 	}
 	if m.Lease.Holder != "" {
 		field("worked on", "by "+m.Lease.Holder+" until "+stamp(m.Lease.Until))
@@ -92,7 +93,7 @@ func (t *tool) details(m api.Message) error {
 		field("", "and "+plural(int64(n), "recipient")+" more")
 	}
 	for _, v := range m.Verdicts {
-		field("verdict", join(stamp(v.At), v.Filter, v.Disposition, v.Reply, v.Reason))
+		field("verdict", join(stamp(v.At), v.Filter, v.Disposition, scoreNote(v.Score), v.Reply, v.Reason))
 	}
 	for _, s := range m.Trail {
 		field("trail", join(stamp(s.At), s.Kind, s.Text))
@@ -118,7 +119,22 @@ func untilNote(m api.Message) string {
 	if m.Hold.Until.IsZero() {
 		return ""
 	}
-	return " until " + stamp(m.Hold.Until)
+	return join(" until "+stamp(m.Hold.Until), thenNote(m.Hold.Then))
+}
+
+// thenNote says what the end of a hold is, where it is not a release.
+func thenNote(then api.HoldThen) string {
+	if then == "" || then == api.HoldThenRelease {
+		return ""
+	}
+	return "(then " + string(then) + ")"
+}
+
+func scoreNote(s float64) string {
+	if s == 0 {
+		return ""
+	}
+	return "score " + score(s)
 }
 
 func count(n int) string {
