@@ -108,32 +108,21 @@ func acceptLatency(addr string, n int) (p50, p99 time.Duration, err error) {
 }
 
 func latencySession(addr string, n int) ([]time.Duration, error) {
-	c, err := net.Dial("tcp", addr)
+	s, err := dialSession(addr)
+	if s != nil {
+		defer s.c.Close()
+	}
 	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
-	s := lineSession{c, bufio.NewReader(c)}
-	if err := s.expect("220", ""); err != nil {
-		return nil, err
-	}
-	if err := s.expect("250", "EHLO client.example.org\r\n"); err != nil {
 		return nil, err
 	}
 	body := message(*size)
 	times := make([]time.Duration, 0, n)
 	for range n {
-		for _, step := range [...][2]string{{"250", "MAIL FROM:<sender@example.org>\r\n"}, {"250", "RCPT TO:<rcpt@example.net>\r\n"}, {"354", "DATA\r\n"}} {
-			if err := s.expect(step[0], step[1]); err != nil {
-				return nil, err
-			}
-		}
-		begin := time.Now()
-		if err := s.expect("250", body); err != nil {
+		d, err := s.send(body)
+		if err != nil {
 			return nil, err
 		}
-		times = append(times, time.Since(begin))
+		times = append(times, d)
 	}
 	return times, nil
 }
@@ -143,7 +132,7 @@ type lineSession struct {
 	r *bufio.Reader
 }
 
-func (s lineSession) expect(code, send string) error {
+func (s *lineSession) expect(code, send string) error {
 	if _, err := s.c.Write([]byte(send)); err != nil {
 		return err
 	}

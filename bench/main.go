@@ -16,7 +16,7 @@ var (
 	messages    = flag.Int("messages", 10000, "messages of one measurement")
 	rounds      = flag.Int("rounds", 3, "measurements of each figure; the median counts")
 	only        = flag.String("only", "", "run one system: mtad or postfix")
-	scenario    = flag.String("scenario", "", "run one scenario: accept, relay or filter")
+	scenario    = flag.String("scenario", "", "run one scenario: accept, relay or filter; or overhead, what filters that do nothing cost")
 	out         = flag.String("out", "spec/benchmarks.md", "the report; empty: standard output only")
 	keep        = flag.Bool("keep", false, "keep the directories with the logs")
 	profile     = flag.String("profile", "", "write a CPU profile of mtad to this file (with -only mtad and -scenario)")
@@ -40,7 +40,7 @@ func run() int {
 	if !*keep {
 		defer os.RemoveAll(b.dir)
 	}
-	if err := b.measure(); err != nil {
+	if err := b.all(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err, "in", b.dir)
 		return 1
 	}
@@ -68,6 +68,7 @@ type bench struct {
 	dir, bin string
 	wire     []float64
 	figures  map[key][]figure
+	trials   map[key][]trial
 }
 
 var scenarios = []string{"accept", "relay", "filter"}
@@ -81,10 +82,23 @@ func newBench() (*bench, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, err
 	}
-	b := &bench{dir: dir, bin: filepath.Join(dir, "bin"), figures: map[key][]figure{}}
-	build := exec.Command("go", "build", "-o", b.bin+"/", "./cmd/mtad", "./bench/scanner")
+	b := &bench{dir: dir, bin: filepath.Join(dir, "bin"), figures: map[key][]figure{}, trials: map[key][]trial{}}
+	build := exec.Command("go", "build", "-o", b.bin+"/", "./cmd/mtad", "./bench/scanner", "./bench/milter", "./bench/handler")
 	build.Stderr = os.Stderr
 	return b, build.Run()
+}
+
+// all measures the scenarios, then the overhead of filters.
+func (b *bench) all() error {
+	if *scenario != "overhead" {
+		if err := b.measure(); err != nil {
+			return err
+		}
+	}
+	if *scenario != "" && *scenario != "overhead" {
+		return nil
+	}
+	return b.overhead()
 }
 
 func (b *bench) measure() error {
@@ -183,7 +197,7 @@ func (b *bench) one(sc, sys string, round int) (figure, error) {
 
 func (b *bench) start(sc, sys, dir, next string) (system, error) {
 	if sys == "postfix" {
-		return startPostfix(dir, next, sc == "accept", sc == "filter")
+		return b.startPostfix(dir, next, sc)
 	}
 	return b.startMtad(dir, next, sc)
 }

@@ -25,22 +25,50 @@ spool: {directory: %[1]s/spool}
 listeners:
   smtp: {address: "%[2]s"%[3]s}
 smarthost: "%[4]s"
-filters: {scan: {kind: pull}}
-chains: {scan: {filters: [scan]}}
+filters: {scan: {%[5]s}}
+chains: {scan: {filters: [scan], timing: %[6]s}}
 delivery: {destination_initial: 20, destination_max: 50}
 api: {listen: [], unix: %[1]s/api.sock}
 `
 
-// startMtad starts mtad that relays to next. In the scenario accept it keeps
-// what it accepts: nobody claims for the chain's filter.
+// setting is a filter of mtad with the program that does its work.
+type setting struct {
+	filter  string // YAML; %s is where the program listens
+	timing  string
+	program string // "" is none
+}
+
+// settings are those of the scenarios; one without is not filtered. In the scenario
+// accept mtad keeps what it accepts: nobody claims for the chain's filter.
+var settings = map[string]setting{
+	"accept":         {"kind: pull", "after", ""},
+	"filter":         {"kind: pull", "after", "scanner"},
+	"pull":           {"kind: pull", "inline", "scanner"},
+	"milter":         {`kind: milter, concurrency: 50, address: "%s"`, "inline", "milter"},
+	"webhook":        {`kind: webhook, concurrency: 50, webhook: {url: "http://%s/"}`, "inline", "handler"},
+	"pull, after":    {"kind: pull", "after", "scanner"},
+	"milter, after":  {`kind: milter, concurrency: 50, address: "%s"`, "after", "milter"},
+	"webhook, after": {`kind: webhook, concurrency: 50, webhook: {url: "http://%s/"}`, "after", "handler"},
+}
+
+// startMtad starts mtad that relays to next, with the filter of a scenario.
 func (b *bench) startMtad(dir, next, sc string) (system, error) {
 	addr, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	chain := ", chain: scan"
-	if sc == "relay" {
-		chain = ""
+	set, filtered := settings[sc]
+	if !filtered {
+		chain, set = "", settings["accept"]
+	}
+	at, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	filter := set.filter
+	if strings.Contains(filter, "%s") {
+		filter = fmt.Sprintf(filter, at)
 	}
 	m := &mtad{addr: addr, api: filepath.Join(dir, "api.sock")}
 	if m.profiles, err = freePort(); err != nil {
@@ -48,18 +76,20 @@ func (b *bench) startMtad(dir, next, sc string) (system, error) {
 	}
 	config := filepath.Join(dir, "mtad.yaml")
 	host := "[127.0.0.1]:" + port(next)
-	if err := os.WriteFile(config, fmt.Appendf(nil, mtadConfig, dir, addr, chain, host), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, mtadConfig, dir, addr, chain, host, filter, set.timing), 0o600); err != nil {
 		return nil, err
 	}
 	if m.run, err = start(filepath.Join(dir, "log"), filepath.Join(b.bin, "mtad"), "run", "-c", config, "--pprof", m.profiles); err != nil {
 		return nil, err
 	}
-	if sc == "filter" {
-		if m.scanner, err = start(filepath.Join(dir, "scanner.log"), filepath.Join(b.bin, "scanner"), m.api); err != nil {
-			return nil, err
-		}
+	if err := awaitGreeting(addr); err != nil || set.program == "" {
+		return m, err
 	}
-	return m, awaitGreeting(addr)
+	if set.program == "scanner" {
+		at = m.api
+	}
+	m.scanner, err = start(filepath.Join(dir, "scanner.log"), filepath.Join(b.bin, set.program), at)
+	return m, err
 }
 
 func (m *mtad) address() string { return m.addr }

@@ -18,6 +18,7 @@ import (
 type postfix struct {
 	dir, config, addr string
 	proxy             *proxy
+	milter            *process
 }
 
 const postfixMaster = `%s inet n - n - 200 smtpd%s
@@ -45,10 +46,11 @@ postlog unix-dgram n - n - 1 postlogd
 
 func (p *postfix) address() string { return p.addr }
 
-// startPostfix prepares and starts an instance that relays to next; with hold
-// it keeps what it accepts; with filter every message makes a round through a
-// proxy that copies octets, the cheapest content filter there can be.
-func startPostfix(dir, next string, hold, filter bool) (*postfix, error) {
+// startPostfix prepares and starts an instance that relays to next. In the scenario
+// accept it keeps what it accepts; in filter every message makes a round through a
+// proxy that copies octets, the cheapest content filter there can be; in milter it
+// asks the benchmark's.
+func (b *bench) startPostfix(dir, next, sc string) (*postfix, error) {
 	p := &postfix{dir: dir, config: filepath.Join(dir, "etc")}
 	var err error
 	if p.addr, err = freePort(); err != nil {
@@ -63,11 +65,21 @@ func startPostfix(dir, next string, hold, filter bool) (*postfix, error) {
 		"default_process_limit=200", "default_destination_concurrency_limit=50", "initial_destination_concurrency=20",
 		"smtp_connection_cache_on_demand=yes", "disable_dns_lookups=yes", "smtpd_peername_lookup=no", "qmgr_message_active_limit=50000",
 	}
-	if hold {
+	if sc == "milter" {
+		at, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		if p.milter, err = start(filepath.Join(dir, "milter.log"), filepath.Join(b.bin, "milter"), at); err != nil {
+			return nil, err
+		}
+		params = append(params, "smtpd_milters=inet:"+at, "milter_default_action=tempfail")
+	}
+	if sc == "accept" {
 		params = append(params, "smtpd_client_restrictions=static:HOLD")
 	}
 	master := fmt.Sprintf(postfixMaster, p.addr, "")
-	if filter {
+	if sc == "filter" {
 		reinject, err := freePort()
 		if err != nil {
 			return nil, err
@@ -109,19 +121,22 @@ func (p *postfix) prepare(params []string, master string) error {
 	return os.WriteFile(filepath.Join(p.config, "master.cf"), []byte(master), 0o644)
 }
 
-func (p *postfix) memory() int64 {
-	b, err := os.ReadFile(filepath.Join(p.dir, "spool/pid/master.pid"))
-	if err != nil {
-		return 0
-	}
+func (p *postfix) memory() int64 { return childrenMemory(p.master()) }
+
+// master is the process ID of Postfix's master, 0 when it does not run.
+func (p *postfix) master() int {
+	b, _ := os.ReadFile(filepath.Join(p.dir, "spool/pid/master.pid"))
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-	return childrenMemory(pid)
+	return pid
 }
 
 func (p *postfix) stop() {
 	_ = exec.Command("postfix", "-c", p.config, "stop").Run()
 	if p.proxy != nil {
 		p.proxy.stop()
+	}
+	if p.milter != nil {
+		p.milter.stop()
 	}
 }
 

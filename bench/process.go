@@ -108,3 +108,42 @@ func childrenMemory(pid int) int64 {
 	}
 	return sum
 }
+
+// ticksPerSecond is what /proc counts processor time in.
+const ticksPerSecond = 100
+
+// stat reads fields of /proc/PID/stat by their numbers in proc(5).
+func stat(pid int, fields ...int) (sum float64) {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0
+	}
+	// The name, in brackets, may hold anything; state is field 3.
+	list := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	for _, f := range fields {
+		if f-3 < len(list) {
+			n, _ := strconv.ParseFloat(list[f-3], 64)
+			sum += n
+		}
+	}
+	return sum
+}
+
+// cpuOf is the processor time of a process, in milliseconds.
+func cpuOf(pid int) float64 { return stat(pid, 14, 15) * 1000 / ticksPerSecond }
+
+// treeCPU is that of a process with its children, those that have ended among them.
+func treeCPU(pid int) float64 {
+	if pid == 0 {
+		return 0
+	}
+	sum := stat(pid, 14, 15, 16, 17) * 1000 / ticksPerSecond
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, d := range dirs {
+		child, _ := strconv.Atoi(filepath.Base(d))
+		if int(stat(child, 4)) == pid {
+			sum += cpuOf(child)
+		}
+	}
+	return sum
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// trials are what is compared for the cost of a filter: each system with filters
+// that do nothing, beside itself without.
+var trials = []key{
+	{"relay", "mtad"}, {"pull", "mtad"}, {"milter", "mtad"}, {"webhook", "mtad"},
+	{"pull, after", "mtad"}, {"milter, after", "mtad"}, {"webhook, after", "mtad"},
+	{"relay", "postfix"}, {"milter", "postfix"},
+}
+
+// trial is what one measurement of them gave.
+type trial struct {
+	Rate         float64 // messages per second from the first to the last at the sink, as fast as it goes
+	CPU, Scanner float64 // processor time of the MTA and of the filter's program, ms a message, then
+	Syncs        float64 // WAL syncs a message, then; mtad only
+
+	Offered, Kept float64 // messages per second: of a steady sender, and at the sink
+	SteadyCPU     float64 // ms a message, then
+	SteadyScanner float64
+	SteadySyncs   float64
+	P50, P99      time.Duration // from the final dot to the reply
+}
+
+// steady is the load of the second part, as a share of what the system does without
+// a filter.
+const steady = 0.5
+
+// overhead measures every trial in turn, and the round again. The load of the
+// second part is taken from the first round without a filter.
+func (b *bench) overhead() error {
+	for round := range *rounds {
+		for _, k := range trials {
+			if *only != "" && *only != k.system {
+				continue
+			}
+			t, err := b.trial(k, round)
+			if err != nil {
+				return fmt.Errorf("%s %s: %w", k.system, k.scenario, err)
+			}
+			b.trials[k] = append(b.trials[k], t)
+			fmt.Printf("round %d %-7s %-14s %5.0f msgs/s cpu %.2f+%.2f ms syncs %.2f | steady %4.0f of %4.0f cpu %.2f+%.2f ms syncs %.2f p50 %v p99 %v\n", round+1, k.system, k.scenario,
+				t.Rate, t.CPU, t.Scanner, t.Syncs, t.Kept, t.Offered, t.SteadyCPU, t.SteadyScanner, t.SteadySyncs, t.P50.Round(10*time.Microsecond), t.P99.Round(10*time.Microsecond))
+		}
+	}
+	return nil
+}
+
+func (b *bench) trial(k key, round int) (t trial, err error) {
+	s, err := startSink()
+	if err != nil {
+		return t, err
+	}
+	defer s.stop()
+	dir := filepath.Join(b.dir, strings.ReplaceAll(fmt.Sprintf("%s-%s-%d", k.system, k.scenario, round), ", ", "-"))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return t, err
+	}
+	mta, err := b.start(k.scenario, k.system, dir, s.addr)
+	if err != nil {
+		return t, err
+	}
+	defer mta.stop()
+	meter := func(n int, drive func() error) (spent usage, took time.Duration, err error) {
+		before, seen, begin := used(mta), s.received.Load(), time.Now()
+		if err := drive(); err != nil {
+			return spent, 0, err
+		}
+		if err := s.awaitCount(seen, int64(n)); err != nil {
+			return spent, 0, err
+		}
+		took = time.Since(begin)
+		return used(mta).since(before, n), took, nil
+	}
+	if _, _, err := meter(*messages/10, func() error { return source(mta.address(), *messages/10) }); err != nil {
+		return t, fmt.Errorf("warm-up: %w", err)
+	}
+	spent, took, err := meter(*messages, func() error { return source(mta.address(), *messages) })
+	if err != nil {
+		return t, err
+	}
+	t.Rate, t.CPU, t.Scanner, t.Syncs = float64(*messages)/took.Seconds(), spent.mta, spent.scanner, spent.syncs
+	t.Offered = t.Rate * steady
+	if free := b.trials[key{"relay", k.system}]; len(free) > 0 {
+		t.Offered = free[0].Rate * steady
+	}
+	n := *messages / 2
+	spent, took, err = meter(n, func() (err error) { t.P50, t.P99, err = pace(mta.address(), n, t.Offered); return err })
+	t.Kept, t.SteadyCPU, t.SteadyScanner, t.SteadySyncs = float64(n)/took.Seconds(), spent.mta, spent.scanner, spent.syncs
+	return t, err
+}
+
+// usage is processor time in milliseconds, and syncs.
+type usage struct{ mta, scanner, syncs float64 }
+
+func used(s system) (u usage) {
+	switch m := s.(type) {
+	case *mtad:
+		u = usage{mta: cpuOf(m.run.cmd.Process.Pid), syncs: m.syncs()}
+		if m.scanner != nil {
+			u.scanner = cpuOf(m.scanner.cmd.Process.Pid)
+		}
+	case *postfix:
+		u.mta = treeCPU(m.master())
+		if m.milter != nil {
+			u.scanner = cpuOf(m.milter.cmd.Process.Pid)
+		}
+	}
+	return u
+}
+
+func (u usage) since(v usage, n int) usage {
+	c := float64(n)
+	return usage{(u.mta - v.mta) / c, (u.scanner - v.scanner) / c, (u.syncs - v.syncs) / c}
+}
+
+// pace sends n messages at a rate over kept connections, each at its time whatever
+// became of the ones before, and returns the times from final dot to reply.
+func pace(addr string, n int, rate float64) (p50, p99 time.Duration, err error) {
+	times := make([]time.Duration, n)
+	errs := make(chan error, *connections)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	body := message(*size)
+	begin := time.Now().Add(100 * time.Millisecond)
+	for range *connections {
+		wg.Go(func() {
+			s, err := dialSession(addr)
+			for err == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					break
+				}
+				time.Sleep(time.Until(begin.Add(time.Duration(float64(i) / rate * float64(time.Second)))))
+				times[i], err = s.send(body)
+			}
+			if s != nil {
+				s.c.Close()
+			}
+			if err != nil {
+				errs <- err
+			}
+		})
+	}
+	wg.Wait()
+	if len(errs) > 0 {
+		return 0, 0, <-errs
+	}
+	slices.Sort(times)
+	return times[n/2], times[n*99/100], nil
+}
+
+// dialSession connects and says EHLO.
+func dialSession(addr string) (*lineSession, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
+	s := &lineSession{c, bufio.NewReader(c)}
+	if err := s.expect("220", ""); err != nil {
+		return s, err
+	}
+	return s, s.expect("250", "EHLO client.example.org\r\n")
+}
+
+// send sends one message and returns the time from the final dot to the reply.
+func (s *lineSession) send(body string) (time.Duration, error) {
+	for _, step := range [...][2]string{{"250", "MAIL FROM:<sender@example.org>\r\n"}, {"250", "RCPT TO:<rcpt@example.net>\r\n"}, {"354", "DATA\r\n"}} {
+		if err := s.expect(step[0], step[1]); err != nil {
+			return 0, err
+		}
+	}
+	begin := time.Now()
+	err := s.expect("250", body)
+	return time.Since(begin), err
+}
