@@ -36,7 +36,9 @@ type state struct {
 	polling  int       // claim calls under way
 	lastPoll time.Time // end of the newest claim call, or the engine's start
 	scanning int       // scans under way, driven filters
+	taken    int       // slots for scans that are in use or about to be
 	breaker  breaker
+	throttle throttle
 
 	verdicts, failures map[string]int64 // by disposition, by class
 	lastError          string
@@ -73,7 +75,7 @@ func New(o Options) (*Engine, error) {
 		d.Failure = maps.Clone(d.Failure)
 		d = d.withDefaults()
 		e.filters[name] = d
-		e.states[name] = &state{lastPoll: e.now(), breaker: breaker{settings: d.Breaker},
+		e.states[name] = &state{lastPoll: e.now(), breaker: breaker{settings: d.Breaker}, throttle: throttle{max: d.Concurrency},
 			verdicts: make(map[string]int64), failures: make(map[string]int64)}
 	}
 	var err error

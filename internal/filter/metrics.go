@@ -10,7 +10,7 @@ import (
 // constants of this package, so their number is bounded.
 type metrics struct {
 	depth, leased, oldest, breaker *prometheus.GaugeVec
-	orphans                        *prometheus.GaugeVec
+	orphans, limit                 *prometheus.GaugeVec
 	claims, verdicts, refused      *prometheus.CounterVec
 	failures                       *prometheus.CounterVec
 	latency                        *prometheus.HistogramVec
@@ -30,6 +30,7 @@ func newMetrics(r prometheus.Registerer, filters []string) (*metrics, error) {
 		leased:   gauge("leased", "Messages that the filter works on.", "filter"),
 		oldest:   gauge("oldest_seconds", "Age of the oldest message that waits for the filter.", "filter"),
 		breaker:  gauge("breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.", "filter"),
+		limit:    gauge("concurrency_limit", "Scans that may run at a time now; filters that mtad drives.", "filter"),
 		orphans:  gauge("orphaned", "Messages whose filter is not configured.", "stage"),
 		claims:   counter("claims_total", "Messages handed to the filter.", "filter"),
 		verdicts: counter("verdicts_total", "Verdicts carried out.", "filter", "disposition"),
@@ -44,7 +45,7 @@ func newMetrics(r prometheus.Registerer, filters []string) (*metrics, error) {
 		return m, nil
 	}
 	var err error
-	for _, v := range []**prometheus.GaugeVec{&m.depth, &m.leased, &m.oldest, &m.breaker, &m.orphans} {
+	for _, v := range []**prometheus.GaugeVec{&m.depth, &m.leased, &m.oldest, &m.breaker, &m.orphans, &m.limit} {
 		err = errors.Join(err, register(r, v))
 	}
 	for _, v := range []**prometheus.CounterVec{&m.claims, &m.verdicts, &m.refused, &m.failures} {

@@ -24,7 +24,7 @@ type Status struct {
 	Polling  int           `json:"polling"`            // scanners that wait for work, pull only
 	LastPoll time.Time     `json:"last_poll,omitzero"` // pull only
 	Scanning int           `json:"scanning"`           // driven only
-	Limit    int           `json:"limit,omitempty"`    // scans at a time, driven only
+	Limit    int           `json:"limit,omitempty"`    // scans that may run at a time now, driven only
 	Breaker  string        `json:"breaker,omitempty"`  // closed, half-open, open; driven only
 	RetryIn  time.Duration `json:"retry_in,omitempty"` // of an open breaker
 
@@ -79,7 +79,7 @@ func (e *Engine) statusOf(name string) *Status {
 			s.Polling, s.LastPoll = st.polling, st.lastPoll
 			return
 		}
-		s.Limit = def.Concurrency
+		s.Limit = st.throttle.scans()
 		s.Scanning, s.Breaker, s.RetryIn = st.scanning, st.breaker.mode.String(), st.breaker.retryIn(e.now())
 	})
 	return s

@@ -21,7 +21,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for name, def := range e.filters {
 		if !def.Pull() {
-			w := &worker{e: e, filter: name, def: def, slots: make(chan struct{}, def.Concurrency)}
+			w := &worker{e: e, filter: name, def: def, freed: make(chan struct{}, 1)}
+			e.metrics.limit.WithLabelValues(name).Set(float64(def.Concurrency))
 			wg.Go(func() {
 				w.run(ctx)
 				if c, ok := def.Scanner.(io.Closer); ok {
@@ -48,12 +49,13 @@ func (e *Engine) sweeps(ctx context.Context) {
 	}
 }
 
-// worker drives one filter: it claims no more than it can scan at once.
+// worker drives one filter: it claims no more than it can scan at once. A slot
+// (state.taken) is held from before the claim to the end of the scan.
 type worker struct {
 	e      *Engine
 	filter string
 	def    Definition
-	slots  chan struct{} // one for each scan under way
+	freed  chan struct{} // has a token when slots were given back
 	wg     sync.WaitGroup
 }
 
@@ -75,14 +77,12 @@ func (w *worker) run(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			w.e.log.LogAttrs(ctx, slog.LevelWarn, "claim", slog.String("filter", w.filter), slog.String("error", err.Error()))
 		}
-		for range n - len(claims) {
-			<-w.slots
-		}
+		w.give(n - len(claims))
 		if probe && len(claims) == 0 {
 			w.e.with(w.filter, func(s *state) { s.breaker.abandon(w.e.now()) })
 		}
 		for _, c := range claims {
-			w.wg.Go(func() { w.scan(ctx, c); <-w.slots })
+			w.wg.Go(func() { w.scan(ctx, c); w.give(1) })
 		}
 		if err != nil {
 			pause(ctx, workerPause)
@@ -95,37 +95,54 @@ func (w *worker) run(ctx context.Context) {
 // and a rule that does not park, items are taken all the same, to have the rule
 // applied.
 func (w *worker) room(ctx context.Context) (n int, probe bool) {
-	select {
-	case w.slots <- struct{}{}:
-	case <-ctx.Done():
-		return 0, false
-	}
-	var allowed bool
-	var retry time.Duration
-	w.e.with(w.filter, func(s *state) {
-		before := s.breaker.mode
-		allowed = s.breaker.allow(w.e.now())
-		probe = before != closed && allowed
-		retry = s.breaker.retryIn(w.e.now())
-	})
-	switch {
-	case probe:
-		return 1, true
-	case !allowed && w.def.action(Unreachable) == Park:
-		<-w.slots
-		pause(ctx, min(max(retry, 10*time.Millisecond), workerPause))
-		return 0, false
-	}
-	n = 1
-	for n < cap(w.slots) {
+	for {
+		n, probe, retry := w.take()
+		if n > 0 {
+			return n, probe
+		}
+		if retry > 0 {
+			pause(ctx, min(max(retry, 10*time.Millisecond), workerPause))
+			return 0, false
+		}
 		select {
-		case w.slots <- struct{}{}:
-			n++
-		default:
-			return n, false
+		case <-w.freed:
+		case <-ctx.Done():
+			return 0, false
 		}
 	}
-	return n, false
+}
+
+// take takes the slots that the throttle leaves. None and a time: the breaker is
+// open for so long.
+func (w *worker) take() (n int, probe bool, retry time.Duration) {
+	w.e.with(w.filter, func(s *state) {
+		if n = s.throttle.scans() - s.taken; n <= 0 {
+			n = 0
+			return
+		}
+		now, before := w.e.now(), s.breaker.mode
+		allowed := s.breaker.allow(now)
+		switch probe = before != closed && allowed; {
+		case probe:
+			n = 1
+		case !allowed && w.def.action(Unreachable) == Park:
+			n, retry = 0, max(s.breaker.retryIn(now), 1)
+		}
+		s.taken += n
+	})
+	return n, probe, retry
+}
+
+// give gives slots back.
+func (w *worker) give(n int) {
+	if n == 0 {
+		return
+	}
+	w.e.with(w.filter, func(s *state) { s.taken -= n })
+	select {
+	case w.freed <- struct{}{}:
+	default:
+	}
 }
 
 func (w *worker) claim(ctx context.Context, n int) ([]queue.Claim, error) {
@@ -156,14 +173,19 @@ func (w *worker) scan(ctx context.Context, c queue.Claim) {
 	// What was claimed is finished or given back also while mtad stops.
 	after := context.WithoutCancel(ctx)
 	v, err := w.ask(ctx, c)
+	took := w.e.now().Sub(now)
 	if err == nil {
 		err = w.judge(after, c, v)
 		if err == nil {
-			w.e.with(w.filter, func(s *state) { s.breaker.success() })
+			w.e.with(w.filter, func(s *state) {
+				s.breaker.success()
+				s.throttle.success(took, s.scanning)
+				w.e.metrics.limit.WithLabelValues(w.filter).Set(float64(s.throttle.scans()))
+			})
 			return
 		}
 	}
-	w.failed(ctx, after, c, err)
+	w.failed(ctx, after, c, now, err)
 }
 
 func (w *worker) judge(ctx context.Context, c queue.Claim, v filterproto.Verdict) error {
@@ -175,7 +197,7 @@ func (w *worker) judge(ctx context.Context, c queue.Claim, v filterproto.Verdict
 	return errQueue{err}
 }
 
-func (w *worker) failed(ctx, after context.Context, c queue.Claim, err error) {
+func (w *worker) failed(ctx, after context.Context, c queue.Claim, begin time.Time, err error) {
 	var q errQueue
 	if trouble := errors.As(err, &q); trouble || ctx.Err() != nil {
 		var rest time.Duration
@@ -197,6 +219,8 @@ func (w *worker) failed(ctx, after context.Context, c queue.Claim, err error) {
 			s.breaker.success()
 		} else {
 			s.breaker.failure(w.e.now())
+			s.throttle.failure(begin, w.e.now())
+			w.e.metrics.limit.WithLabelValues(w.filter).Set(float64(s.throttle.scans()))
 		}
 	})
 	w.e.fail(after, w.filter, w.def, c, class, err)
