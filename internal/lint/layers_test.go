@@ -41,6 +41,7 @@ var layers = []struct {
 	{"mtad/internal/intake", []string{"mtad/queue", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
 	{"mtad/internal/filter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
 	{"mtad/internal/msgauth", nil, "who a message is from, by the DNS: no queue, no config"},
+	{"mtad/internal/msgauth/dnstest", nil, "a DNS server for tests"},
 	{"mtad/internal/dkimkey", nil, "key files and DNS records: a leaf"},
 	{"mtad/internal/filter/authfilter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/filter", "mtad/internal/msgauth"}, "a kind of filter: siblings do not know each other"},
 	{"mtad/internal/filter/signfilter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/filter", "mtad/internal/msgauth"}, "a kind of filter: siblings do not know each other"},
