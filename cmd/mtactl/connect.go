@@ -184,7 +184,7 @@ type bounded struct {
 }
 
 func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if strings.HasSuffix(r.URL.Path, "/content") || r.Method == http.MethodPost && r.URL.Path == "/v1/messages" {
+	if strings.HasSuffix(r.URL.Path, "/content") || strings.HasSuffix(r.URL.Path, "/v1/events") || r.Method == http.MethodPost && r.URL.Path == "/v1/messages" {
 		return b.next.RoundTrip(r)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), b.timeout)

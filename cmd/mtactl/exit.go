@@ -35,6 +35,7 @@ const (
 	codeNoFilter         = "no_filter"
 	codeNoJob            = "no_job"
 	codeNoMessage        = "no_message"
+	codeNoWebhook        = "no_webhook"
 	codeNotFound         = "not_found"
 	codeRateLimited      = "rate_limited"
 	codeRequestTimeout   = "request_timeout"
@@ -140,7 +141,7 @@ func apiError(e *api.Error, status int) error {
 // know, to an exit status.
 func exitOf(code string, status int) int {
 	switch code {
-	case codeNoMessage, codeNoJob, codeNoFilter, codeNotFound:
+	case codeNoMessage, codeNoJob, codeNoFilter, codeNoWebhook, codeNotFound:
 		return exitNoMatch
 	case codeInvalidFilter, codeInvalidRequest, codeInvalidParameter, codeUnknownField:
 		return exitUsage
