@@ -27,7 +27,9 @@ func TestMain(m *testing.M) {
 	if file := os.Getenv(childEnv); file != "" {
 		os.Exit(child(file))
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	removeHelper()
+	os.Exit(status)
 }
 
 func child(file string) int {

@@ -27,7 +27,7 @@ func defaults(s Stage) []string {
 	case AtConnect:
 		return []string{"j", "_", "v", "{daemon_name}", "{daemon_addr}", "{daemon_port}", "{client_addr}", "{client_name}", "{client_ptr}", "{client_port}"}
 	case AtHelo:
-		return []string{"{tls_version}", "{cipher}", "{cipher_bits}", "{cert_subject}", "{cert_issuer}"}
+		return []string{"s", "r", "{tls_version}", "{cipher}", "{cipher_bits}", "{cert_subject}", "{cert_issuer}", "{cert_fingerprint}"}
 	case AtMail:
 		return []string{"i", "{mail_addr}", "{mail_host}", "{mail_mailer}", "{auth_type}", "{auth_authen}", "{auth_author}"}
 	case AtRcpt:
