@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"mtad/internal/smtp"
 	"mtad/queue"
@@ -151,11 +152,16 @@ func (m *Message) judge(ctx context.Context) (Result, error) {
 	return Result{}, fmt.Errorf("intake: %s: %w", m.ID(), ErrNoVerdict)
 }
 
-// judged commits in every case: what lives on, or the history record alone. A
-// message that every part of was rejected is told so.
+// judged commits what lives on, or the history record alone. A message that every
+// part of was rejected is told so; where the parts were rejected one by one, each
+// waits to be reported, and is dropped: the reply says it already.
 func (m *Message) judged(ctx context.Context, items []queue.Item) (Result, error) {
-	res, err := m.commit(ctx)
 	reply, rejected := rejection(items)
+	if rejected && slices.ContainsFunc(items, func(it queue.Item) bool { return it.Outcome == nil }) {
+		_ = m.w.Abort()
+		return Result{ID: m.ID(), Items: items, Reply: reply}, nil
+	}
+	res, err := m.commit(ctx)
 	if rejected {
 		// The client is told the verdict whether or not its record was kept.
 		if err != nil {
@@ -176,14 +182,32 @@ func (m *Message) judged(ctx context.Context, items []queue.Item) (Result, error
 func rejection(items []queue.Item) (smtp.Reply, bool) {
 	var reply smtp.Reply
 	for i := range items {
-		o := items[i].Outcome
-		if o == nil || o.Disposition != queue.Rejected {
+		text, rejected := refused(&items[i])
+		if !rejected {
 			return smtp.Reply{}, false
 		}
-		r := verdictReply(o.Reply)
+		r := verdictReply(text)
 		if reply.IsZero() || r.Transient() && !reply.Transient() {
 			reply = r
 		}
 	}
 	return reply, !reply.IsZero()
+}
+
+// refused is the reply that a part was rejected with, as a whole or by the verdict
+// on each of its recipients.
+func refused(it *queue.Item) (reply string, yes bool) {
+	if o := it.Outcome; o != nil {
+		return o.Reply, o.Disposition == queue.Rejected
+	}
+	for _, r := range it.Envelope.Recipients {
+		switch r.Status {
+		case queue.Failed:
+			reply, yes = r.LastReply, true
+		case queue.Removed:
+		default:
+			return "", false
+		}
+	}
+	return reply, yes
 }
