@@ -47,22 +47,59 @@ func ZoneLine(selector, domain, record string) string {
 	return b.String()
 }
 
-// Fits says why a published record is not that of a key; nil when it is.
+// Usable says why verifiers cannot use a published record; nil when they can.
+func Usable(record string) error {
+	t := tags(record)
+	switch {
+	case t["v"] != "" && t["v"] != "DKIM1":
+		return errors.New("the record is not one of DKIM")
+	case t["p"] == "":
+		return errors.New("the record holds no key: p= is missing, or empty (revoked)")
+	case t["h"] != "" && !strings.Contains(":"+t["h"]+":", ":sha256:"):
+		return errors.New("the record does not allow SHA-256: h=" + t["h"])
+	}
+	der, err := base64.StdEncoding.DecodeString(t["p"])
+	if err != nil {
+		return errors.New("the key in the record is not base64")
+	}
+	switch k := orRSA(t["k"]); k {
+	case Ed25519:
+		if len(der) != ed25519.PublicKeySize {
+			return fmt.Errorf("the Ed25519 key in the record has %d octets, not %d", len(der), ed25519.PublicKeySize)
+		}
+		return nil
+	case RSA:
+		return usableRSA(der)
+	default:
+		return fmt.Errorf("the record is for keys of type %q", k)
+	}
+}
+
+func usableRSA(der []byte) error {
+	public, err := x509.ParsePKIXPublicKey(der)
+	key, ok := public.(*rsa.PublicKey)
+	if err != nil || !ok {
+		if key, err = x509.ParsePKCS1PublicKey(der); err != nil {
+			return errors.New("the RSA key in the record cannot be read")
+		}
+	}
+	if n := key.N.BitLen(); n < 1024 {
+		return fmt.Errorf("the RSA key in the record has %d bits; verifiers want 1024 (RFC 8301)", n)
+	}
+	return nil
+}
+
+// Fits says why a published record, which is Usable, is not that of a key; nil
+// when it is.
 func Fits(record string, public crypto.PublicKey) error {
 	want, err := Record(public)
 	if err != nil {
 		return err
 	}
-	have := tags(record)
-	switch wanted := tags(want); {
-	case have["v"] != "" && have["v"] != "DKIM1":
-		return errors.New("the record is not one of DKIM")
-	case have["p"] == "":
-		return errors.New("the record revokes the key: p= is empty")
-	case orRSA(have["k"]) != wanted["k"]:
-		return fmt.Errorf("the record is for a key of type %s, the key is %s", orRSA(have["k"]), wanted["k"])
-	case have["h"] != "" && !strings.Contains(":"+have["h"]+":", ":sha256:"):
-		return errors.New("the record does not allow SHA-256: h=" + have["h"])
+	have, wanted := tags(record), tags(want)
+	switch k := orRSA(have["k"]); {
+	case k != wanted["k"]:
+		return fmt.Errorf("the record is for a key of type %s, the key is %s", k, wanted["k"])
 	case have["p"] != wanted["p"]:
 		return errors.New("the record holds another key")
 	}
