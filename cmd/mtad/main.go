@@ -2,6 +2,7 @@
 //
 //	mtad run -c FILE      serve until SIGTERM; SIGHUP reads the file again
 //	mtad check -c FILE    say what is wrong with the file
+//	mtad password LOGIN   make a line of a password file
 //	mtad demo             show a message's way, with nothing else needed
 //	mtad config docs      print the reference of all keys
 //	mtad config defaults  print a file with all defaults
@@ -58,7 +59,7 @@ func rootCommand() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(runCommand(), checkCommand(), demoCommand(), versionCommand(), configCommand(), manCommand())
+	root.AddCommand(runCommand(), checkCommand(), demoCommand(), passwordCommand(), versionCommand(), configCommand(), manCommand())
 	return root
 }
 

@@ -207,7 +207,7 @@ func (x *dovecotExchange) passed(args []string) ([]byte, bool, error) {
 			last = append([]byte{}, b...)
 		}
 	}
-	if !validLogin(x.login) {
+	if !ValidLogin(x.login) {
 		return nil, false, fmt.Errorf("auth: dovecot: no login in its answer: %w", errDovecot)
 	}
 	return last, true, nil

@@ -117,7 +117,7 @@ func parseFingerprints(r io.Reader) (map[string]string, error) {
 			continue
 		}
 		b, err := hex.DecodeString(strings.ReplaceAll(f[0], ":", ""))
-		if err != nil || len(b) != sha256.Size || len(f) != 2 || !validLogin(f[1]) {
+		if err != nil || len(b) != sha256.Size || len(f) != 2 || !ValidLogin(f[1]) {
 			return nil, fmt.Errorf("line %d is not a SHA-256 fingerprint and a login", n)
 		}
 		m[hex.EncodeToString(b)] = Fold(f[1])
@@ -150,7 +150,7 @@ func (c *Certificates) logins(t *tls.ConnectionState, now time.Time) []string {
 	}
 	var names []string
 	for _, n := range append(leaf.EmailAddresses, leaf.Subject.CommonName) {
-		if n = Fold(n); validLogin(n) {
+		if n = Fold(n); ValidLogin(n) {
 			names = append(names, n)
 		}
 	}

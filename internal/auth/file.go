@@ -184,7 +184,7 @@ func (f *File) mac(use, name string) []byte {
 // Keys are the SCRAM keys of a login. One that does not exist has a salt as
 // others do, always the same as long as mtad runs, and keys that nothing fits.
 func (f *File) Keys(login string) (string, scram.StoredCredentials, error) {
-	if !validLogin(login) {
+	if !ValidLogin(login) {
 		return "", scram.StoredCredentials{}, ErrRefused
 	}
 	t := f.current()

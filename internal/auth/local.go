@@ -108,7 +108,7 @@ func (x *exchange) judge(err error) error {
 // plain judges a name and a password. identity is who the client wants to be:
 // nobody else than itself.
 func (x *exchange) plain(identity, name, password string) error {
-	if !validLogin(name) || password == "" || strings.IndexByte(password, 0) >= 0 {
+	if !ValidLogin(name) || password == "" || strings.IndexByte(password, 0) >= 0 {
 		return x.judge(ErrRefused)
 	}
 	known, exists := x.local.File.Known(name)

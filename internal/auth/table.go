@@ -59,7 +59,7 @@ func (t *table) line(b []byte) error {
 		return fmt.Errorf("no colon behind the login")
 	}
 	name = Fold(name)
-	if !validLogin(name) {
+	if !ValidLogin(name) {
 		return fmt.Errorf("the login is empty, too long, or has control characters or blanks")
 	}
 	hash, _, _ := strings.Cut(rest, ":")
@@ -83,8 +83,9 @@ func (t *table) finish() {
 	slices.Sort(t.names)
 }
 
-// validLogin says whether s can be a login.
-func validLogin(s string) bool {
+// ValidLogin says whether s can be a login: up to 255 octets without blanks,
+// colons and control characters.
+func ValidLogin(s string) bool {
 	return s != "" && len(s) <= maxLogin && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == ':' })
 }
 

@@ -25,6 +25,6 @@ func (c *Completer) authors() (addresses []string, readable bool) {
 	return addresses, true
 }
 
-// nothing reads a display name in any charset as an empty one: names are not
+// nothing reads a display name in any charset as "x": names are not
 // looked at.
-func nothing(string, io.Reader) (io.Reader, error) { return strings.NewReader(""), nil }
+func nothing(string, io.Reader) (io.Reader, error) { return strings.NewReader("x"), nil }

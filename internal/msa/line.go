@@ -33,10 +33,11 @@ func classify(b []byte, first bool) (c class, name []byte) {
 		}
 		return folded, nil
 	}
-	if first && mayBeSeparator(b) {
-		return separatorLine(b), nil
+	c, name = fieldLine(b)
+	if c == foreign && first && isSeparator(b) {
+		return separator, nil
 	}
-	return fieldLine(b)
+	return c, name
 }
 
 func afterCR(b []byte) class {
@@ -49,28 +50,10 @@ func afterCR(b []byte) class {
 	return foreign
 }
 
-// mboxStart are the beginnings of lines that programs leave at the front.
-var mboxStart = [][]byte{[]byte("From "), []byte(">From ")}
-
-func mayBeSeparator(b []byte) bool {
-	for _, s := range mboxStart {
-		if n := min(len(b), len(s)); bytes.Equal(b[:n], s[:n]) {
-			return true
-		}
-	}
-	return false
-}
-
-func separatorLine(b []byte) class {
-	for _, s := range mboxStart {
-		if bytes.HasPrefix(b, s) {
-			return separator
-		}
-	}
-	if c, _ := fieldLine(b); c != unsure {
-		return c
-	}
-	return unsure
+// isSeparator says whether the first line is one of mbox, which programs leave at
+// the front.
+func isSeparator(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("From ")) || bytes.HasPrefix(b, []byte(">From "))
 }
 
 // fieldLine reads a field's name up to its colon; blanks before the colon are
