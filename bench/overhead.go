@@ -2,7 +2,10 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,23 +27,29 @@ var trials = []key{
 // trial is what one measurement of them gave.
 type trial struct {
 	Rate         float64 // messages per second from the first to the last at the sink, as fast as it goes
-	CPU, Scanner float64 // processor time of the MTA and of the filter's program, ms a message, then
+	CPU, Program float64 // processor time of the MTA and of the filter's program, ms a message, then
 	Syncs        float64 // WAL syncs a message, then; mtad only
+	Steady       []load
+}
 
-	Offered, Kept float64 // messages per second: of a steady sender, and at the sink
-	SteadyCPU     float64 // ms a message, then
-	SteadyScanner float64
-	SteadySyncs   float64
+// load is what a steady sender saw.
+type load struct {
+	Offered, Kept float64 // messages per second: sent, and at the sink
+	CPU, Program  float64 // as above
+	Syncs         float64
 	P50, P99      time.Duration // from the final dot to the reply
 }
 
-// steady is the load of the second part, as a share of what the system does without
-// a filter.
-const steady = 0.5
+// shares are the loads of steady senders, as shares of what the system does
+// without a filter.
+var shares = []float64{0.25, 0.5}
 
 // overhead measures every trial in turn, and the round again. The load of the
 // second part is taken from the first round without a filter.
 func (b *bench) overhead() error {
+	if err := b.recall(); err != nil {
+		return err
+	}
 	for round := range *rounds {
 		for _, k := range trials {
 			if *only != "" && *only != k.system {
@@ -51,11 +60,51 @@ func (b *bench) overhead() error {
 				return fmt.Errorf("%s %s: %w", k.system, k.scenario, err)
 			}
 			b.trials[k] = append(b.trials[k], t)
-			fmt.Printf("round %d %-7s %-14s %5.0f msgs/s cpu %.2f+%.2f ms syncs %.2f | steady %4.0f of %4.0f cpu %.2f+%.2f ms syncs %.2f p50 %v p99 %v\n", round+1, k.system, k.scenario,
-				t.Rate, t.CPU, t.Scanner, t.Syncs, t.Kept, t.Offered, t.SteadyCPU, t.SteadyScanner, t.SteadySyncs, t.P50.Round(10*time.Microsecond), t.P99.Round(10*time.Microsecond))
+			fmt.Printf("round %d %-7s %-14s %5.0f msgs/s cpu %.2f+%.2f ms syncs %.2f\n", round+1, k.system, k.scenario, t.Rate, t.CPU, t.Program, t.Syncs)
+			for _, l := range t.Steady {
+				fmt.Printf("    of %4.0f msgs/s kept %4.0f cpu %.2f+%.2f ms syncs %.2f p50 %v p99 %v\n", l.Offered, l.Kept, l.CPU, l.Program, l.Syncs, l.P50.Round(10*time.Microsecond), l.P99.Round(10*time.Microsecond))
+			}
 		}
 	}
-	return nil
+	return b.remember()
+}
+
+// kept is a trial in a file of figures.
+type kept struct {
+	Scenario, System string
+	Trials           []trial
+}
+
+// recall reads the figures of earlier runs.
+func (b *bench) recall() error {
+	text, err := os.ReadFile(*figures)
+	if *figures == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var list []kept
+	if err == nil {
+		err = json.Unmarshal(text, &list)
+	}
+	for _, k := range list {
+		b.trials[key{k.Scenario, k.System}] = k.Trials
+	}
+	return err
+}
+
+// remember writes them, with those of this run.
+func (b *bench) remember() error {
+	if *figures == "" {
+		return nil
+	}
+	var list []kept
+	for k, trials := range b.trials {
+		list = append(list, kept{k.scenario, k.system, trials})
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(*figures, text, 0o644)
 }
 
 func (b *bench) trial(k key, round int) (t trial, err error) {
@@ -91,31 +140,43 @@ func (b *bench) trial(k key, round int) (t trial, err error) {
 	if err != nil {
 		return t, err
 	}
-	t.Rate, t.CPU, t.Scanner, t.Syncs = float64(*messages)/took.Seconds(), spent.mta, spent.scanner, spent.syncs
-	t.Offered = t.Rate * steady
-	if free := b.trials[key{"relay", k.system}]; len(free) > 0 {
-		t.Offered = free[0].Rate * steady
+	t.Rate, t.CPU, t.Program, t.Syncs = float64(*messages)/took.Seconds(), spent.mta, spent.program, spent.syncs
+	free := t.Rate
+	if all := b.trials[key{"relay", k.system}]; len(all) > 0 {
+		free = all[0].Rate
 	}
-	n := *messages / 2
-	spent, took, err = meter(n, func() (err error) { t.P50, t.P99, err = pace(mta.address(), n, t.Offered); return err })
-	t.Kept, t.SteadyCPU, t.SteadyScanner, t.SteadySyncs = float64(n)/took.Seconds(), spent.mta, spent.scanner, spent.syncs
-	return t, err
+	for _, share := range shares {
+		l := load{Offered: free * share}
+		n := max(100, int(l.Offered*steadyTime.Seconds()))
+		spent, took, err = meter(n, func() (err error) { l.P50, l.P99, err = pace(mta.address(), n, l.Offered); return err })
+		if err != nil {
+			return t, err
+		}
+		l.Kept, l.CPU, l.Program, l.Syncs = float64(n)/(took-lead).Seconds(), spent.mta, spent.program, spent.syncs
+		t.Steady = append(t.Steady, l)
+	}
+	return t, nil
 }
 
+const (
+	steadyTime = 1500 * time.Millisecond // of sending at a steady load
+	lead       = 100 * time.Millisecond  // to connect before it
+)
+
 // usage is processor time in milliseconds, and syncs.
-type usage struct{ mta, scanner, syncs float64 }
+type usage struct{ mta, program, syncs float64 }
 
 func used(s system) (u usage) {
 	switch m := s.(type) {
 	case *mtad:
 		u = usage{mta: cpuOf(m.run.cmd.Process.Pid), syncs: m.syncs()}
 		if m.scanner != nil {
-			u.scanner = cpuOf(m.scanner.cmd.Process.Pid)
+			u.program = cpuOf(m.scanner.cmd.Process.Pid)
 		}
 	case *postfix:
 		u.mta = treeCPU(m.master())
 		if m.milter != nil {
-			u.scanner = cpuOf(m.milter.cmd.Process.Pid)
+			u.program = cpuOf(m.milter.cmd.Process.Pid)
 		}
 	}
 	return u
@@ -123,7 +184,7 @@ func used(s system) (u usage) {
 
 func (u usage) since(v usage, n int) usage {
 	c := float64(n)
-	return usage{(u.mta - v.mta) / c, (u.scanner - v.scanner) / c, (u.syncs - v.syncs) / c}
+	return usage{(u.mta - v.mta) / c, (u.program - v.program) / c, (u.syncs - v.syncs) / c}
 }
 
 // pace sends n messages at a rate over kept connections, each at its time whatever
@@ -134,7 +195,7 @@ func pace(addr string, n int, rate float64) (p50, p99 time.Duration, err error) 
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	body := message(*size)
-	begin := time.Now().Add(100 * time.Millisecond)
+	begin := time.Now().Add(lead)
 	for range *connections {
 		wg.Go(func() {
 			s, err := dialSession(addr)

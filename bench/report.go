@@ -16,14 +16,22 @@ var goal = map[string][2]float64{"accept": {4, 5}, "relay": {4, 5}, "filter": {6
 // bench/limits; each begins with its mark.
 const (
 	generatedMark = "<!-- below: measured by `make bench` -->\n"
+	overheadMark  = "<!-- below: measured by `make bench`, too -->\n"
 	limitsMark    = "<!-- below: measured by `make limits` -->\n"
 )
 
-// report prints the table and puts it into the file, below the mark.
+// report prints the tables and puts them into the file, below their marks. What was
+// not measured stays.
 func (b *bench) report() int {
-	text := b.table()
-	fmt.Print(text)
-	if *out == "" || *only != "" || *scenario != "" {
+	var beside, cost string
+	if len(b.figures) > 0 {
+		beside = b.table()
+	}
+	if len(b.trials) > 0 {
+		cost = b.overheadTable()
+	}
+	fmt.Print(beside, cost)
+	if *out == "" || *only != "" && *figures == "" || *scenario != "" && *scenario != "overhead" {
 		return 0
 	}
 	old, err := os.ReadFile(*out)
@@ -32,11 +40,18 @@ func (b *bench) report() int {
 		return 1
 	}
 	rest, limits, _ := strings.Cut(string(old), limitsMark)
-	head, _, found := strings.Cut(rest, generatedMark)
+	rest, oldCost, _ := strings.Cut(rest, overheadMark)
+	head, oldBeside, found := strings.Cut(rest, generatedMark)
 	if !found {
 		head = "# Benchmarks\n\n"
 	}
-	if err := os.WriteFile(*out, []byte(head+generatedMark+text+"\n"+limitsMark+limits), 0o644); err != nil {
+	if beside != "" {
+		oldBeside = beside + "\n"
+	}
+	if cost != "" {
+		oldCost = cost + "\n"
+	}
+	if err := os.WriteFile(*out, []byte(head+generatedMark+oldBeside+overheadMark+oldCost+limitsMark+limits), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
 	}

@@ -1,6 +1,7 @@
 package hookclient
 
 import (
+	"bytes"
 	"io"
 	"sync"
 )
@@ -29,6 +30,14 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.sent += int64(n)
 	return n, err
+}
+
+// whole reads all of it.
+func (b *body) whole() (io.ReadCloser, error) {
+	all := make([]byte, b.size)
+	n, err := io.ReadFull(b.r, all)
+	b.sent = int64(n)
+	return io.NopCloser(bytes.NewReader(all)), err
 }
 
 // Close implements io.Closer; what is read is closed by who opened it.

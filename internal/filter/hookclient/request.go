@@ -37,6 +37,10 @@ func NewID() string {
 	return hex.EncodeToString(b[:])
 }
 
+// smallBody is what is read before it is sent, in octets: net/http then writes it
+// together with the header section, in one go.
+const smallBody = 48 << 10
+
 // Do sends a request and returns the answer, whatever its status. An answer that
 // came before the whole body was sent is none. A request that met a connection
 // which the server had closed is sent once more, on a new one. The caller closes
@@ -83,9 +87,14 @@ func (c *Client) once(ctx context.Context, r Request) (resp *http.Response, reus
 	b := &body{size: r.Size}
 	if r.Open != nil {
 		if b.r, err = r.Open(); err != nil {
-			return nil, false, failed(r, err)
+			return nil, false, failed(r, ownError{err})
 		}
 		req.Body, req.ContentLength = b, r.Size
+		if r.Size <= smallBody {
+			if req.Body, err = b.whole(); err != nil {
+				return nil, false, failed(r, ownError{err})
+			}
+		}
 	}
 	resp, err = scanner.RoundTrip(c.t, req)
 	sent := b.stop()

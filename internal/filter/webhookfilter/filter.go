@@ -12,6 +12,7 @@ import (
 	"mtad/internal/filter"
 	"mtad/internal/filter/hookclient"
 	"mtad/internal/filter/scanner"
+	"mtad/queue"
 )
 
 // MediaType is that of a request's body.
@@ -128,30 +129,39 @@ type body struct {
 	m    filter.Message
 	line []byte
 
-	src *filter.Source
-	err error // of opening the content
+	src queue.Content
+	err error // of opening or reading the content
 }
 
 // open begins it anew.
 func (b *body) open() (io.Reader, error) {
 	b.close()
-	b.src, b.err = b.m.Source(b.ctx, false)
+	b.src, b.err = b.m.Open(b.ctx, false)
 	if b.err != nil {
 		return nil, b.err
 	}
-	return io.MultiReader(bytes.NewReader(b.line), b.src), nil
+	return io.MultiReader(bytes.NewReader(b.line), readerFunc(b.read)), nil
+}
+
+// readerFunc is an io.Reader.
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func (b *body) read(p []byte) (int, error) {
+	n, err := b.src.Read(p)
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
 }
 
 // failed is why the content could not be read.
-func (b *body) failed() error {
-	if b.err != nil || b.src == nil {
-		return b.err
-	}
-	return b.src.Err()
-}
+func (b *body) failed() error { return b.err }
 
 func (b *body) close() {
 	if b.src != nil {
 		b.src.Close()
+		b.src = nil
 	}
 }
