@@ -93,6 +93,9 @@ func (op *operation) checkQuery(raw string) *filterproto.Error {
 // negotiate picks the media type of the answer: the first of Produces unless
 // Accept prefers another one (RFC 9110 §12.5.1).
 func (op *operation) negotiate(accept []string) (string, bool) {
+	if len(op.Produces) == 0 {
+		return "", true // it answers without a body
+	}
 	best, weight := "", 0.0
 	if len(accept) == 0 {
 		return op.Produces[0], true

@@ -37,6 +37,7 @@ var layers = []struct {
 	{"mtad/internal/certs", nil, "certificates: no queue, no config"},
 	{"mtad/internal/dsn", []string{"mtad/queue", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
 	{"mtad/internal/events", []string{"mtad/queue"}, "work on queue.Queue, never on the engine"},
+	{"mtad/internal/events/eventstest", []string{"mtad/queue"}, "plays events to tests"},
 	{"mtad/internal/webhook", []string{"mtad/queue", "mtad/internal/events"}, "tells what events hands it"},
 	{"mtad/internal/intake", []string{"mtad/queue", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
 	{"mtad/internal/filter", []string{"mtad/queue", "mtad/filterproto", "mtad/internal/smtp"}, "work on queue.Queue, never on the engine"},
