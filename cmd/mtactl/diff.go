@@ -14,6 +14,10 @@ import (
 // maxDiff bounds what is compared, in octets of each version.
 const maxDiff = 64 << 20
 
+// maxDiffLines bounds the lines of each version: short ones take far more memory
+// than their octets.
+const maxDiffLines = 1 << 20
+
 func (t *tool) diffCommand() *cobra.Command {
 	var from, to int
 	c := &cobra.Command{
@@ -126,7 +130,7 @@ func (t *tool) octets(ctx context.Context, id string, g api.Generation) ([]byte,
 	if err != nil {
 		return nil, callError(err)
 	}
-	if len(b) > maxDiff {
+	if len(b) > maxDiff || bytes.Count(b, []byte("\n")) > maxDiffLines {
 		return nil, (&exitError{status: exitFailure, msg: fmt.Sprintf("%s generation %d is too large to compare", id, g.N)}).
 			withHint("'mtactl queue cat --generation %d' prints it", g.N)
 	}

@@ -71,7 +71,7 @@ func setup(env *testscript.Env) error {
 			}
 			return "smtp", path[strings.LastIndex(path, "@")+1:], nil
 		},
-		Process:      httpapi.Process{Version: "1.2.3", Hostname: "mx.example.org", Started: w.clock.Now().Add(-time.Hour)},
+		Process: httpapi.Process{Version: "1.2.3", Hostname: "mx.example.org", Started: w.clock.Now().Add(-time.Hour)},
 	})
 	if err != nil {
 		return err
@@ -133,7 +133,9 @@ func putMail(ts *testscript.TestScript, neg bool, args []string) {
 		case "stage":
 			stage = v
 		case "file":
-			content = ts.ReadFile(v)
+			if content = odd; v != "odd.eml" {
+				content = ts.ReadFile(v)
+			}
 		}
 		args = args[1:]
 	}
@@ -157,8 +159,11 @@ func putMail(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(fmt.Sprintf("ID%d", w.mails), string(it.ID))
 }
 
-// judgeMail is "judge FILTER accept [HEADER VALUE]", "judge FILTER reject", or "judge
-// FILTER quarantine REASON SCORE [SECONDS]".
+// odd is the file odd.eml: octets that cannot stand in a script.
+const odd = "Subject: hello\r\n\r\ncaf\xe9 a literal \\temp and\ta tab\r\n\x1b]0;owned\a \x00\xff \u202egnp.exe\r\nlast"
+
+// judgeMail is "judge FILTER accept [HEADER VALUE]", "judge FILTER reject", "judge
+// FILTER replace body", or "judge FILTER quarantine REASON SCORE [SECONDS]".
 func judgeMail(ts *testscript.TestScript, neg bool, args []string) {
 	w := of(ts)
 	claims, err := w.engine.Claim(context.Background(), filter.ClaimRequest{Filter: args[0], Max: 1})
@@ -167,9 +172,15 @@ func judgeMail(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("nothing to judge")
 	}
 	v := filterproto.Verdict{Disposition: filterproto.Disposition(args[1])}
-	if args[1] == "quarantine" {
+	switch {
+	case args[1] == "quarantine":
 		v = heldBy(ts, args[2:])
-	} else if len(args) > 3 {
+	case args[1] == "replace":
+		v = filterproto.Verdict{Disposition: filterproto.Accept, Edits: []filterproto.Edit{{Op: filterproto.BodyReplace, Body: []byte("new \x1b[31mbody \xe9\x00")}}}
+	case len(args) > 3:
+		if s, err := strconv.Unquote(`"` + args[3] + `"`); err == nil {
+			args[3] = s
+		}
 		v.Edits = []filterproto.Edit{{Op: filterproto.HeaderAdd, Name: args[2], Value: args[3]}}
 	}
 	_, err = w.engine.Judge(context.Background(), args[0], claims[0].Token, "", v)

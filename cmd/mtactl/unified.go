@@ -187,5 +187,9 @@ func shown(line string, crs bool) string {
 	if !crs {
 		line = strings.TrimSuffix(line, "\r")
 	}
-	return strings.ReplaceAll(oneLine(line), `\t`, "\t") + mark
+	words := strings.Split(line, "\t")
+	for i, w := range words {
+		words[i] = oneLine(w)
+	}
+	return strings.Join(words, "\t") + mark
 }
