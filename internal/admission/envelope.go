@@ -52,7 +52,7 @@ func (d *Door) recipients(in []submission.Recipient, c *Caller, s *Settings) ([]
 			return nil, invalid("recipient", "bad domain in address")
 		case seen[path]:
 			continue // the first one's options count
-		case c.Grant.LocalOnly && !d.o.Local(path[strings.LastIndexByte(path, '@')+1:]):
+		case c.Grant.LocalOnly && !d.o.Local(strings.ToLower(path[strings.LastIndexByte(path, '@')+1:])):
 			return nil, forbidden("recipient", "this caller may send to local domains only")
 		}
 		seen[path] = true
@@ -87,7 +87,7 @@ func (d *Door) complete(path string) (string, error) {
 
 // own says whether a sender is the caller's own address.
 func (d *Door) own(c *Caller, local, domain string) bool {
-	if c.Login == nil || !strings.EqualFold(domain, d.o.Hostname) && !d.o.Local(domain) {
+	if c.Login == nil || !strings.EqualFold(domain, d.o.Hostname) && !d.o.Local(strings.ToLower(domain)) {
 		return false
 	}
 	login := c.Login()
