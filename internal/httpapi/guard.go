@@ -57,7 +57,7 @@ func (s *Server) check(op *operation, w http.ResponseWriter, r *http.Request) *f
 		return fail(filterproto.CodeUnsupportedMediaType, "want "+op.Consumes[0])
 	}
 	if op.body == nil {
-		return s.stream(w, r)
+		return s.stream(op, w, r)
 	}
 	return s.readJSON(op, w, r)
 }
@@ -90,11 +90,19 @@ func (s *Server) readJSON(op *operation, w http.ResponseWriter, r *http.Request)
 }
 
 // stream bounds a body that is not kept in memory.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request) *filterproto.Error {
-	if r.ContentLength > s.limits.MaxUpload {
+func (s *Server) stream(op *operation, w http.ResponseWriter, r *http.Request) *filterproto.Error {
+	limits := s.limits
+	if op.Scope == ScopeSubmit {
+		limits.MaxUpload = max(limits.MaxUpload, maxMessage) // the grant has the message's bound
+		if callerOf(r.Context()).local {
+			// A program of this machine writes when it has something to say.
+			limits.StallTime, limits.MinRate = max(limits.StallTime, localStall), 0
+		}
+	}
+	if r.ContentLength > limits.MaxUpload {
 		return fail(filterproto.CodeBodyTooLarge, "the upload is too large")
 	}
-	body := &paced{ReadCloser: r.Body, rc: http.NewResponseController(w), limits: s.limits, start: time.Now()}
-	r.Body = http.MaxBytesReader(w, body, s.limits.MaxUpload)
+	body := &paced{ReadCloser: r.Body, rc: http.NewResponseController(w), limits: limits, start: time.Now()}
+	r.Body = http.MaxBytesReader(w, body, limits.MaxUpload)
 	return nil
 }

@@ -36,19 +36,21 @@ type Limits struct {
 
 // Bounds that no configuration changes.
 const (
-	maxHeader     = 16 << 10 // octets of a request's header section
-	maxDepth      = 16       // of JSON
-	maxName       = 64       // octets of a field name that an error repeats
-	maxJSONInline = 1 << 20  // octets of one message's content in a JSON answer
-	maxJSONBatch  = 16 << 20 // octets of content in all of a JSON answer
-	maxFrames     = 8 << 20  // octets of one message's content in a framed answer
-	maxHeaderRead = 1 << 20  // octets read for header=true
-	maxAddresses  = 10_000   // that failed authentication and are remembered
-	judgeAtOnce   = 64       // entries of one verdict batch under way
-	maxCursor     = 4096     // octets
-	maxJobID      = 200      // octets
-	maxChainName  = 200      // octets
-	maxAges       = 32       // bounds of one shape
+	maxHeader     = 16 << 10       // octets of a request's header section
+	maxDepth      = 16             // of JSON
+	maxName       = 64             // octets of a field name that an error repeats
+	maxJSONInline = 1 << 20        // octets of one message's content in a JSON answer
+	maxJSONBatch  = 16 << 20       // octets of content in all of a JSON answer
+	maxFrames     = 8 << 20        // octets of one message's content in a framed answer
+	maxHeaderRead = 1 << 20        // octets read for header=true
+	maxAddresses  = 10_000         // that failed authentication and are remembered
+	judgeAtOnce   = 64             // entries of one verdict batch under way
+	maxCursor     = 4096           // octets
+	maxJobID      = 200            // octets
+	maxChainName  = 200            // octets
+	maxMessage    = 1<<30 + 32<<20 // octets of a body that is handed in: the largest message and block that can be configured
+	localStall    = time.Hour      // that a program of this machine may be silent within a message
+	maxAges       = 32             // bounds of one shape
 	maxAge        = 10 * 366 * 24 * 3600
 )
 
