@@ -135,3 +135,35 @@ func TestMTAHooksRegistersAgain(t *testing.T) {
 		p.Restart()
 	}
 }
+
+// The ten lines of the specification are a handler.
+func TestHandlerOfTheSpecificationJudgesMail(t *testing.T) {
+	spec, err := os.ReadFile("../../spec/filter.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(string(spec), "```python\n")
+	code, _, ok := strings.Cut(code, "```")
+	if !ok || !strings.Contains(code, "8080") {
+		t.Fatal("there is no handler in spec/filter.md")
+	}
+	addr := scannertest.FreeAddr(t)
+	path := filepath.Join(t.TempDir(), "handler.py")
+	if err := os.WriteFile(path, []byte(strings.Replace(code, "8080", portOf(addr), 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	scannertest.Need(t, "python3")
+	scannertest.Start(t, addr, "python3", "-B", path)
+	next := newSink(t)
+	a, _ := start(t, read(t, t.TempDir(), scanned(next.addr, "inline", fmt.Sprintf(`kind: webhook, webhook: {url: "http://%s/"}`, addr))))
+	c := dial(t, a.Addr("smtp").String())
+	large := scannertest.Ham() + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 5<<20/72)
+	for _, text := range []string{scannertest.Ham(), large} {
+		c.send(250, "sender@example.org", "rcpt@example.net", text)
+		if got := content(t, next.wait(t).data); got != text {
+			t.Errorf("%d octets arrived as %d", len(text), len(got))
+		}
+	}
+	c.send(550, "sender@example.org", "rcpt@example.net", scannertest.Header+"\r\nLottery\r\n")
+	empty(t, a)
+}
