@@ -42,7 +42,7 @@ func execKeys() []Key {
 	const p = "filters.*.exec."
 	return []Key{
 		{Path: p + "command", Live: true, Doc: "The program, as an absolute path, and its arguments; no shell reads them, and nothing of a message becomes part of them. It gets the content on standard input and the envelope on descriptor 3, see [scanners](scanners.md). The kind wants it."},
-		{Path: p + "exit", Is: "exit", Live: true, Doc: "What exit statuses mean, as in `1=reject`; the words are `" + strings.Join(exitWords(), "`, `") + "`. Without a line here: 0 accepts, 99 discards, 71 and 75 defer, the others from 64 to 78 reject, and the rest, `unknown`, is the failure `protocol`. A signal is the failure `crash`."},
+		{Path: p + "exit", Is: "exit", Live: true, Doc: "What exit statuses mean, as in `1=reject`; the words are `" + strings.Join(exitWords(), "`, `") + "`. Without a line here: 0 accepts, 99 discards, 65, 67, 69 and 77 reject, the others from 64 to 78 defer, and the rest, `unknown`, is the failure `protocol`. A signal is the failure `crash`."},
 		{Path: p + "output", Default: OutputNone, Enum: []string{OutputNone, OutputReplace}, Live: true, Doc: "What standard output is: nothing, or (`replace`) the message in its new form, when the program accepts it; a bare LF in it becomes CRLF, and nothing at all is the failure `protocol`."},
 		{Path: p + "trace", Default: "true", Live: true, Doc: "Put mtad's own Received field in front of the content. It is taken out of a replacement again."},
 		{Path: p + "user", Is: "name", Live: true, Doc: "Who runs the program; for mtad as root only. Default: who runs mtad, unless that is root."},

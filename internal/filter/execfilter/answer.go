@@ -37,26 +37,31 @@ func (a Answer) valid() bool {
 
 // Exit statuses with a meaning: sysexits.h, and the 99 of many scanners.
 const (
-	exitFirst    = 64 // EX_USAGE
-	exitOSErr    = 71
-	exitTempFail = 75
-	exitLast     = 78 // EX_CONFIG
-	exitDiscard  = 99
+	exitFirst       = 64 // EX_USAGE
+	exitData        = 65
+	exitNoUser      = 67
+	exitUnavailable = 69
+	exitOSErr       = 71
+	exitNoPerm      = 77
+	exitLast        = 78 // EX_CONFIG
+	exitDiscard     = 99
 )
 
 // DefaultAnswer is the meaning of an exit status that Options.Exit does not
-// name: 0 accepts, 99 discards, 71 (EX_OSERR) and 75 (EX_TEMPFAIL) try later, the
-// other sysexits, 64 to 78, reject. No other says anything.
+// name: 0 accepts, 99 discards, 65 (EX_DATAERR), 67 (EX_NOUSER), 69
+// (EX_UNAVAILABLE) and 77 (EX_NOPERM) reject. The other sysexits, 64 to 78, tell
+// of trouble that is the program's own (no configuration, no memory, no
+// connection) and not the message's: try later. No other says anything.
 func DefaultAnswer(code int) Answer {
 	switch {
 	case code == 0:
 		return Accept
 	case code == exitDiscard:
 		return Discard
-	case code == exitOSErr, code == exitTempFail:
-		return Defer
-	case code >= exitFirst && code <= exitLast:
+	case code == exitData, code == exitNoUser, code == exitUnavailable, code == exitNoPerm:
 		return Reject
+	case code >= exitFirst && code <= exitLast:
+		return Defer
 	}
 	return Unknown
 }

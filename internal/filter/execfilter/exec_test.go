@@ -17,8 +17,10 @@ import (
 
 func TestExitStatusIsTheVerdict(t *testing.T) {
 	for code, want := range map[int]filterproto.Disposition{
-		0: filterproto.Accept, 99: filterproto.Discard, 71: filterproto.Defer, 75: filterproto.Defer,
-		64: filterproto.Reject, 65: filterproto.Reject, 69: filterproto.Reject, 77: filterproto.Reject, 78: filterproto.Reject,
+		0: filterproto.Accept, 99: filterproto.Discard,
+		65: filterproto.Reject, 67: filterproto.Reject, 69: filterproto.Reject, 77: filterproto.Reject,
+		64: filterproto.Defer, 66: filterproto.Defer, 68: filterproto.Defer, 70: filterproto.Defer, 71: filterproto.Defer, 72: filterproto.Defer,
+		73: filterproto.Defer, 74: filterproto.Defer, 75: filterproto.Defer, 76: filterproto.Defer, 78: filterproto.Defer,
 		5: filterproto.Reject, 6: filterproto.Accept, // configured
 	} {
 		o := program("cat >/dev/null; exit " + strconv.Itoa(code))
