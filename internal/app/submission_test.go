@@ -68,8 +68,8 @@ func runHelper(t *testing.T, socket string, in io.Reader, args ...string) (statu
 	return cmd.ProcessState.ExitCode(), o.String(), e.String()
 }
 
-// example is the vector with every attribute.
-func example(t *testing.T) string {
+// fullExample is the vector with every attribute.
+func fullExample(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile("../../spec/vectors/submission.json")
 	if err != nil {
@@ -177,7 +177,7 @@ func TestEveryAttributeOfASubmissionIsSeenByFiltersAndOperators(t *testing.T) {
 			).Replace(filterConfig(next.addr, "after"))
 			a, _ := start(t, read(t, dir, text+"submission: {chain: scan}\n"))
 			p.back.Store(a.Addr("back").String())
-			id := hand(t, a, example(t))
+			id := hand(t, a, fullExample(t))
 			claim := newScanner(t, a).claim()
 			if claim.Message.ID != id {
 				t.Fatalf("claimed %s, want %s", claim.Message.ID, id)
@@ -315,7 +315,7 @@ func public(t *testing.T) string {
 // The uid is the kernel's word: nothing in a request can put another one in its place.
 func TestNothingInARequestForgesTheUser(t *testing.T) {
 	a, _ := start(t, read(t, t.TempDir(), "listeners: {}\napi: {listen: [\"127.0.0.1:0\"]}\n"))
-	req, _ := http.NewRequest("POST", "http://"+a.Addr("api").String()+"/v1/messages", strings.NewReader(example(t)))
+	req, _ := http.NewRequest("POST", "http://"+a.Addr("api").String()+"/v1/messages", strings.NewReader(fullExample(t)))
 	req.Header.Set("Content-Type", "application/vnd.mtad.submission")
 	for _, h := range []string{"X-Uid", "X-Remote-User", "X-Forwarded-User", "Remote-User"} {
 		req.Header.Set(h, "0")
