@@ -135,7 +135,7 @@ func fromConf(o *mailscanner.Options, file string, quarantineSet bool) error {
 	for option, dir := range dirs {
 		if *dir == "" {
 			if *dir, err = conf.Dir(option); err != nil {
-				return usage("%s: %v", file, err)
+				return usage("%s: %v", file, err).withHint("--incoming, --outgoing and --quarantine name them")
 			}
 		}
 	}

@@ -1,10 +1,12 @@
 package mailscanner_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -224,5 +226,51 @@ func TestBridgeWithoutItsLockEnds(t *testing.T) {
 	}
 	if err := <-done; err == nil || !strings.Contains(err.Error(), "lock file") {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+// MailScanner that is stuck with a message, or does not run, loses it in the end.
+func TestPatienceEnds(t *testing.T) {
+	for _, stuck := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stuck %t", stuck), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, "after")
+			stop := r.bridge(func(o *mailscanner.Options) {
+				o.Patience = time.Second
+				*o = mailscanner.WithStep(*o, func(step string) {
+					if files, _ := filepath.Glob(filepath.Join(r.dir, "in", "[0-9]*")); stuck && step == "wait" && len(files) == 1 {
+						lock(t, files[0])
+					}
+				})
+			})
+			r.send(ham)
+			r.until("impatience", func() bool { return strings.Contains(r.logs.String(), "no answer in time") })
+			page, err := r.app.Queue().List(t.Context(), queue.Filter{}, "", 10)
+			if err != nil || len(page.Items) != 1 {
+				t.Fatal(page.Items, err)
+			}
+			if lost := page.Items[0].LostClaims > 0; lost != stuck {
+				t.Errorf("lost claims: %d", page.Items[0].LostClaims)
+			}
+			stop()
+			r.bridge(nil)
+			r.start("standin", "")
+			scanned(t, r.arrived().text)
+			r.empty()
+		})
+	}
+}
+
+// lock locks a file, as MailScanner does, until the test is over.
+func lock(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	t.Cleanup(func() { f.Close() })
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		t.Error(err)
 	}
 }

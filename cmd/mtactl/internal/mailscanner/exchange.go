@@ -107,6 +107,7 @@ func (x *exchange) look(name string) (outcome, error) {
 		path string
 		is   outcome
 	}{{x.outPath(name), answered}, {x.inPath(name), pending}, {x.outPath(name), answered}} {
+		x.step("look")
 		_, err := os.Lstat(then.path)
 		if err == nil {
 			return then.is, nil
