@@ -26,12 +26,12 @@ func TestATokenIsStoredAsAHash(t *testing.T) {
 // For every operation and every kind of caller: what the table of scopes says, and
 // nothing else.
 func TestEveryOperationNeedsItsScope(t *testing.T) {
-	r := newRig(t, rigOptions{limits: Limits{Failures: 1000}})
+	r := newRig(t, rigOptions{limits: Limits{Failures: 1000, StreamTime: 10 * time.Millisecond}})
 	may := map[string]string{ // caller -> scopes in the words of openapi.yaml
 		"virus": "filter:{filter}", "filters": "filter:{filter}", "read": "queue:read", "write": "queue:write",
-		"operator": "queue:read queue:write", "metrics": "metrics",
+		"operator": "queue:read queue:write", "metrics": "metrics", "events": "events",
 	}
-	fill := strings.NewReplacer("{filter}", "virus", "{token}", "x", "{id}", "01HF8ZQ4Z8M2T", "{job}", "x")
+	fill := strings.NewReplacer("{filter}", "virus", "{token}", "x", "{id}", "01HF8ZQ4Z8M2T", "{job}", "x", "{name}", "x")
 	for _, op := range api.Operations() {
 		path := fill.Replace(op.Path)
 		for _, who := range []string{"", "expired"} {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -39,6 +40,7 @@ func loadContract(t *testing.T) *contract {
 		t.Fatal(err)
 	}
 	openapi3filter.RegisterBodyDecoder("message/rfc822", openapi3filter.FileBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.FileBodyDecoder)
 	openapi3filter.RegisterBodyDecoder(submission.MediaType, openapi3filter.FileBodyDecoder)
 	openapi3filter.RegisterBodyDecoder(filterproto.MediaFrames, openapi3filter.FileBodyDecoder)
 	doc.Servers = openapi3.Servers{{URL: "http://example.com"}}
@@ -74,7 +76,8 @@ func (c *contract) check(t *testing.T, req *http.Request, body []byte, w *httpte
 // Every operation is called, well and badly, and what goes over the wire is what
 // openapi.yaml says.
 func TestEveryOperationKeepsTheContract(t *testing.T) {
-	r := newRig(t, rigOptions{})
+	r := newRig(t, rigOptions{limits: Limits{StreamTime: 10 * time.Millisecond}})
+	r.s.webhooks = &hooks{}
 	c := loadContract(t)
 	it := r.accept(letter, theFilter, "b@example.net", "c@example.com")
 	id := string(it.ID)
@@ -145,6 +148,12 @@ func TestEveryOperationKeepsTheContract(t *testing.T) {
 	do("read", "GET", "/v1/queue/shape?state=unfiltered&state=deferred&age=300&age=600", nil, 200)
 	do("read", "GET", "/v1/queue/stats", nil, 200)
 	do("read", "GET", "/v1/status", nil, 200)
+	do("events", "GET", "/v1/events?since=1970-01-01T00:00:00Z&type=accepted&type=held", nil, 200)
+	do("events", "GET", "/v1/events?after=x", nil, 400)
+	do("read", "GET", "/v1/webhooks", nil, 200)
+	do("write", "POST", "/v1/webhooks/crm/replay", api.WebhookReplay{After: "1a-1.0"}, 204)
+	do("write", "POST", "/v1/webhooks/none/replay", api.WebhookReplay{After: "1a-1.0"}, 404)
+	do("write", "POST", "/v1/webhooks/crm/test", nil, 200)
 	do("", "GET", "/v1/status", nil, 401)
 	do("", "GET", "/healthz", nil, 200)
 	do("", "GET", "/readyz", nil, 200)

@@ -80,6 +80,7 @@ func TestEveryErrorCodeIsReached(t *testing.T) {
 		"not_found":          ask("read", "GET", "/v1/nothing", nil),
 		"no_message":         ask("read", "GET", "/v1/queue/messages/01HF8ZQ4Z8M2T", nil),
 		"no_filter":          ask("filters", "POST", "/v1/filters/nobody/claims", "{}"),
+		"no_webhook":         ask("write", "POST", "/v1/webhooks/nothing/test", nil),
 		"no_job":             ask("read", "GET", "/v1/queue/jobs/nothing", nil),
 		"method_not_allowed": ask("read", "DELETE", "/v1/queue/count", nil),
 		"not_acceptable":     ask("read", "GET", "/v1/queue/count", nil, "Accept", "text/html"),
