@@ -265,6 +265,8 @@ end:	do
 proctype Operator() {
 end:	do
 	:: atomic { held && cur == 0 && mem != FIN -> held = false; lost = 0 }				/* T10 */
+	:: atomic { held && cur == 0 && !staged && (mem == UNF || mem == INC || mem == DEF) ->		/* T10a */
+			mem = FIN; discarded = true; held = false; sync() }
 	:: atomic { troubles < TROUBLES && cur == 0 && !staged && (mem == INC || mem == DEF) ->	/* T11 */
 			troubles++; mem = UNF; judged = false; held = false; lost = 0; sync() }
 	od
