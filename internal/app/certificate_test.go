@@ -21,14 +21,27 @@ import (
 // writePair makes a certificate with a serial number and its key.
 func writePair(t *testing.T, dir string, serial int64) {
 	t.Helper()
+	writePairOf(t, dir, &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "mx.test"}, DNSNames: []string{"mx.test"},
+	})
+}
+
+// writePairFor makes a certificate that vouches for itself.
+func writePairFor(t *testing.T, dir, host string) {
+	t.Helper()
+	writePairOf(t, dir, &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	})
+}
+
+func writePairOf(t *testing.T, dir string, tmpl *x509.Certificate) {
+	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "mx.test"}, DNSNames: []string{"mx.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
+	tmpl.NotBefore, tmpl.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &k.PublicKey, k)
 	if err != nil {
 		t.Fatal(err)

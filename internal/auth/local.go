@@ -23,9 +23,10 @@ const (
 type Local struct {
 	File         *File         // nil: no passwords
 	Certificates *Certificates // nil: no EXTERNAL
-	// Offer limits the mechanisms; nil offers all there are, SCRAM only while every
-	// login of the file has the keys for it: a client takes the best one that is
-	// offered, and does not try another when that fails.
+	// Offer limits the mechanisms. nil offers all there are but two: SCRAM only while
+	// every login of the file has the keys for it, and SCRAM-SHA-256-PLUS not at all.
+	// A client takes the best one that is offered, and does not try another when that
+	// fails; and there are clients that take PLUS and cannot bind (GNU SASL in mutt).
 	Offer []string
 }
 
@@ -39,7 +40,7 @@ func (l *Local) Mechanisms(_ context.Context, p *Peer) []string {
 	}
 	if l.File != nil {
 		if l.Offer != nil || l.File.SCRAM() {
-			if bindable(p) {
+			if l.Offer != nil && bindable(p) {
 				names = append(names, ScramPlus)
 			}
 			names = append(names, Scram)

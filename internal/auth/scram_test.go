@@ -108,7 +108,7 @@ func scramClient(t testing.TB, x Exchange, conv *scram.ClientConversation, chang
 }
 
 func TestSCRAM(t *testing.T) {
-	local := &Local{File: openFile(t, "", "ann:"+keysOf(t, "secret"), "bob,x=y:"+keysOf(t, "other"))}
+	local := &Local{File: openFile(t, "", "ann:"+keysOf(t, "secret"), "bob,x=y:"+keysOf(t, "other")), Offer: []string{Scram, ScramPlus}}
 	ch := newChannel(t, nil, 0)
 	client := func(user, password string) *scram.Client {
 		c, err := scram.SHA256.NewClient(user, password, "")
@@ -246,13 +246,16 @@ func TestSCRAMIsOfferedWhenEverybodyHasKeys(t *testing.T) {
 	}
 	some := &Local{File: openFile(t, "", "ann:"+keysOf(t, "secret"), "bob:"+hash)}
 	forced := &Local{File: some.File, Offer: []string{Scram, Plain}}
+	bound := &Local{File: all.File, Offer: []string{ScramPlus, Plain}}
 	p := newChannel(t, nil, 0).server
 	for _, c := range []struct {
 		l    *Local
 		p    Peer
 		want string
 	}{
-		{all, p, "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN"},
+		{all, p, "SCRAM-SHA-256 PLAIN LOGIN"},
+		{bound, p, "SCRAM-SHA-256-PLUS PLAIN"},
+		{bound, Peer{}, "PLAIN"},
 		{all, Peer{}, "SCRAM-SHA-256 PLAIN LOGIN"},
 		{some, p, "PLAIN LOGIN"},
 		{forced, p, "SCRAM-SHA-256 PLAIN"},
