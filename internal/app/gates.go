@@ -7,36 +7,68 @@ import (
 	"mtad/internal/auth"
 	"mtad/internal/config"
 	"mtad/internal/filter/milterfilter"
+	"mtad/internal/filter/mtahooksfilter"
 	"mtad/internal/smtp"
 	"mtad/internal/smtpd"
 	"mtad/queue"
 )
 
-// gates are the milters that are asked while a client speaks, by chain.
-type gates map[string]*milterfilter.Gate
+// gates open the dialogues of filters that are asked while a client speaks, in the
+// order of their chain, by chain.
+type gates map[string][]func() dialogue
 
-// newGates makes the gates of a configuration; a chain without milters for the
+// dialogue is a filter's part in one SMTP session. Each stage returns the reply that
+// refuses, nil when nothing does.
+type dialogue interface {
+	Connect(context.Context, *queue.Client) *smtp.Reply
+	Helo(*queue.Client) *smtp.Reply
+	Mail(*queue.Envelope) *smtp.Reply
+	Rcpt(*queue.Recipient) *smtp.Reply
+	Data() *smtp.Reply
+	Reset()
+	Close()
+}
+
+// newGates makes the gates of a configuration; a chain without filters for the
 // session has none.
 func (a *App) newGates(c *config.Config) (gates, error) {
 	g := gates{}
 	for name, chain := range c.Chains {
-		var guards []milterfilter.Guard
 		for _, filterName := range chain.Filters {
-			f := c.Filters[filterName]
-			if f.Kind != config.KindMilter || !f.Milter.InSession {
-				continue
-			}
-			m, err := newMilter(c, f)
+			open, err := a.newGate(c, filterName)
 			if err != nil {
 				return nil, fmt.Errorf("app: filter %s: %w", filterName, err)
 			}
-			guards = append(guards, milterfilter.Guard{Name: filterName, Filter: m, Failure: failures(f.OnFailure)})
-		}
-		if guards != nil {
-			g[name] = milterfilter.NewGate(a.log.Logger, guards...)
+			if open != nil {
+				g[name] = append(g[name], open)
+			}
 		}
 	}
 	return g, nil
+}
+
+// newGate makes the gate of one filter; nil when it has no part in the session.
+func (a *App) newGate(c *config.Config, name string) (func() dialogue, error) {
+	switch f := c.Filters[name]; {
+	case f.Kind == config.KindMilter && f.Milter.InSession:
+		m, err := newMilter(c, f)
+		if err != nil {
+			return nil, err
+		}
+		gate := milterfilter.NewGate(a.log.Logger, milterfilter.Guard{Name: name, Filter: m, Failure: failures(f.OnFailure)})
+		return func() dialogue { return gate.Open() }, nil
+	case f.Kind == config.KindMTAHooks && f.MTAHooks.InSession:
+		o, err := mtaHooksOptions(c, f)
+		if err != nil {
+			return nil, err
+		}
+		gate, err := mtahooksfilter.NewGate(o, name, failures(f.OnFailure), a.log.Logger)
+		if err != nil {
+			return nil, err
+		}
+		return func() dialogue { return gate.Open() }, nil
+	}
+	return nil, nil
 }
 
 // guard lets the gate of a chain take part in the policy of a listener. A
@@ -46,45 +78,48 @@ func (a *App) guard(p *smtpd.Policy, chain string) {
 		return
 	}
 	p.Connect = func(ctx context.Context, c *smtpd.Conversation) *smtp.Reply {
-		d := dialogue(c)
-		if d == nil {
-			gate := (*a.filter.gates.Load())[chain]
-			if gate == nil {
-				return nil
+		s := stateOf(c)
+		if s.gate == nil {
+			for _, open := range (*a.filter.gates.Load())[chain] {
+				s.gate = append(s.gate, open())
 			}
-			d = gate.Open()
-			stateOf(c).gate = d
 		}
-		return d.Connect(ctx, &c.Client)
+		return s.gate.ask(func(d dialogue) *smtp.Reply { return d.Connect(ctx, &c.Client) })
 	}
-	p.Helo = guarded(func(d *milterfilter.Dialogue, c *smtpd.Conversation) *smtp.Reply { return d.Helo(&c.Client) })
-	p.Mail = guarded(func(d *milterfilter.Dialogue, c *smtpd.Conversation) *smtp.Reply { return d.Mail(c.Envelope) })
-	p.Data = guarded(func(d *milterfilter.Dialogue, _ *smtpd.Conversation) *smtp.Reply { return d.Data() })
+	p.Helo = guarded(func(d dialogue, c *smtpd.Conversation) *smtp.Reply { return d.Helo(&c.Client) })
+	p.Mail = guarded(func(d dialogue, c *smtpd.Conversation) *smtp.Reply { return d.Mail(c.Envelope) })
+	p.Data = guarded(func(d dialogue, _ *smtpd.Conversation) *smtp.Reply { return d.Data() })
 	p.Rcpt = func(_ context.Context, c *smtpd.Conversation, r *queue.Recipient) *smtp.Reply {
-		if d := dialogue(c); d != nil {
-			return d.Rcpt(r)
-		}
-		return nil
+		return stateOf(c).gate.ask(func(d dialogue) *smtp.Reply { return d.Rcpt(r) })
 	}
 	p.Reset = func(c *smtpd.Conversation) {
-		if d := dialogue(c); d != nil {
+		for _, d := range stateOf(c).gate {
 			d.Reset()
 		}
 	}
 	p.Close = func(c *smtpd.Conversation) {
-		if d := dialogue(c); d != nil {
+		for _, d := range stateOf(c).gate {
 			d.Close()
 		}
 	}
 }
 
-func dialogue(c *smtpd.Conversation) *milterfilter.Dialogue {
-	return stateOf(c).gate
+// dialogues are those of one session.
+type dialogues []dialogue
+
+// ask puts a stage to one after the other until one refuses.
+func (ds dialogues) ask(stage func(dialogue) *smtp.Reply) *smtp.Reply {
+	for _, d := range ds {
+		if r := stage(d); r != nil {
+			return r
+		}
+	}
+	return nil
 }
 
 // state is what the App keeps of a session.
 type state struct {
-	gate *milterfilter.Dialogue // nil: no milter takes part
+	gate dialogues // those that take part
 	auth auth.Session
 }
 
@@ -97,12 +132,9 @@ func stateOf(c *smtpd.Conversation) *state {
 	return s
 }
 
-// guarded is a stage that only sessions with a gate have.
-func guarded(stage func(*milterfilter.Dialogue, *smtpd.Conversation) *smtp.Reply) func(context.Context, *smtpd.Conversation) *smtp.Reply {
+// guarded is a stage that the session's dialogues are asked at.
+func guarded(stage func(dialogue, *smtpd.Conversation) *smtp.Reply) func(context.Context, *smtpd.Conversation) *smtp.Reply {
 	return func(_ context.Context, c *smtpd.Conversation) *smtp.Reply {
-		if d := dialogue(c); d != nil {
-			return stage(d, c)
-		}
-		return nil
+		return stateOf(c).gate.ask(func(d dialogue) *smtp.Reply { return stage(d, c) })
 	}
 }

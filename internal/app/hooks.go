@@ -34,9 +34,17 @@ const hookTime = time.Minute
 
 // newMTAHooks makes the Kind mtahooks.
 func newMTAHooks(c *config.Config, f config.Filter) (filter.Kind, error) {
-	server, err := hookServer(f)
+	o, err := mtaHooksOptions(c, f)
 	if err != nil {
 		return nil, err
+	}
+	return mtahooksfilter.New(o)
+}
+
+func mtaHooksOptions(c *config.Config, f config.Filter) (mtahooksfilter.Options, error) {
+	server, err := hookServer(f)
+	if err != nil {
+		return mtahooksfilter.Options{}, err
 	}
 	o := mtahooksfilter.Options{
 		Server: server, Setup: mtahooksfilter.Setup(f.MTAHooks.Setup), Update: f.MTAHooks.Update,
@@ -45,7 +53,7 @@ func newMTAHooks(c *config.Config, f config.Filter) (filter.Kind, error) {
 	if o.Timeout == 0 {
 		o.Timeout = hookTime
 	}
-	return mtahooksfilter.New(o)
+	return o, nil
 }
 
 // hookServer is the server of a filter that pushes messages.

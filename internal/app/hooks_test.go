@@ -61,11 +61,11 @@ func TestWebHandlerRefusesWhatIsNotSigned(t *testing.T) {
 }
 
 // startHooks runs a scanner that speaks MTA Hooks, in Python.
-func startHooks(t *testing.T, action string) (p *scannertest.Process, addr, filter string) {
+func startHooks(t *testing.T, action string, more ...string) (p *scannertest.Process, addr, filter string) {
 	t.Helper()
 	scannertest.Need(t, "python3")
 	addr = scannertest.FreeAddr(t)
-	p = scannertest.Start(t, addr, "python3", "-B", "../filter/mtahooksfilter/testdata/scanner.py", portOf(addr), "t0ken", action)
+	p = scannertest.Start(t, addr, append([]string{"python3", "-B", "../filter/mtahooksfilter/testdata/scanner.py", portOf(addr), "t0ken", action}, more...)...)
 	return p, addr, fmt.Sprintf(`kind: mtahooks, mtahooks: {url: "http://%s/", auth: bearer, auth_file: "%s"}`, addr, secretFile(t, "t0ken"))
 }
 
@@ -166,4 +166,29 @@ func TestHandlerOfTheSpecificationJudgesMail(t *testing.T) {
 	}
 	c.send(550, "sender@example.org", "rcpt@example.net", scannertest.Header+"\r\nLottery\r\n")
 	empty(t, a)
+}
+
+func TestMTAHooksTakePartInTheSession(t *testing.T) {
+	p, _, filter := startHooks(t, "reject", "session")
+	next := newSink(t)
+	session := strings.Replace(filter, "mtahooks: {", "mtahooks: {in_session: true, ", 1)
+	a, _ := start(t, read(t, t.TempDir(), scanned(next.addr, "inline", session+", on: {unreachable: tempfail, crash: tempfail}")))
+	c := dial(t, a.Addr("smtp").String())
+	says := func(code int, line, want string) {
+		t.Helper()
+		if r := c.do(code, "%s", line); !strings.Contains(r, want) {
+			t.Errorf("%s: %q", line, r)
+		}
+	}
+	says(550, "MAIL FROM:<liar@example.org>", "5.1.7 not you")
+	says(250, "MAIL FROM:<sender@example.org>", "")
+	says(451, "RCPT TO:<nobody@example.net>", "4.7.1 not now")
+	says(250, "RCPT TO:<rcpt@example.net>", "")
+	says(250, "RSET", "")
+	c.send(250, "sender@example.org", "rcpt@example.net", scannertest.Ham())
+	if got := content(t, next.wait(t).data); got != "X-Hooks: seen\r\n"+scannertest.Ham() {
+		t.Errorf("got %q", got)
+	}
+	p.Kill()
+	says(451, "MAIL FROM:<sender@example.org>", "4.7.1")
 }

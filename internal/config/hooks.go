@@ -32,6 +32,7 @@ type MTAHooks struct {
 	Auth      string   `yaml:"auth"`
 	AuthFile  string   `yaml:"auth_file"`
 	Update    []string `yaml:"update"`
+	InSession bool     `yaml:"in_session"`
 }
 
 // Hook is what the kinds webhook and mtahooks have in common.
@@ -72,6 +73,7 @@ func hookKeys() []Key {
 		{Path: m + "setup", Default: SetupDiscovery, Enum: []string{SetupDiscovery, SetupRegistration, SetupEndpoint}, Live: true, Doc: "What `url` is: the scanner, whose `/.well-known/mta-hooks` says where to register; the registration endpoint; or the hook endpoint itself, with nobody registered."},
 		{Path: m + "update", Is: "pointer", Live: true, Doc: "What the scanner may change, as JSON Pointers: of `/action`, `/response`, `/envelope`, `/message` and `/rawMessage`, or parts such as `/message/headers`. An answer that changes something else is the failure `protocol`. Default: all of them."},
 	}
+	keys = append(keys, Key{Path: m + "in_session", Default: "false", Live: true, Doc: "Ask the scanner while the client speaks, too: at the stages connect, ehlo, mail and rcpt, those of them that it wants, on the listeners whose chain it is in. What it refuses there is refused at once, a recipient alone if it was rcpt."})
 	for _, p := range []string{w, m} {
 		keys = append(keys,
 			Key{Path: p + "plaintext", Default: "false", Live: true, Doc: "Allow an `http:` URL of another host: mail and credentials go there in clear text."},

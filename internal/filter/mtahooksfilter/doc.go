@@ -1,6 +1,6 @@
 // Package mtahooksfilter is the filter kind for MTA Hooks, an Internet-Draft in
 // motion: what is spoken here is draft-degennaro-mta-hooks-01 (May 2026), JSON, the
-// inbound stage data. An answer that is a JSON Patch (RFC 6902), as -02 of October
+// inbound stages: data by Filter, those before it by Gate. An answer that is a JSON Patch (RFC 6902), as -02 of October
 // 2026 has it, is understood as well. It is experimental: it follows the draft.
 //
 // The scanner is found by its discovery document, or its registration endpoint is

@@ -41,6 +41,8 @@ type Options struct {
 	Timeout time.Duration
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
+
+	stages []string // to be asked for; default: data
 }
 
 // Filter is a filter.Kind. Its memory is an envelope, a header section and an
@@ -60,6 +62,9 @@ func New(o Options) (*Filter, error) {
 	}
 	if o.Setup == "" {
 		o.Setup = Discovery
+	}
+	if o.stages == nil {
+		o.stages = []string{stageData}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -29,6 +29,7 @@ type registration struct {
 	endpoint   *url.URL
 	end        *url.URL // to take it back; nil: nowhere
 	expires    time.Time
+	stages     []string
 	properties []string
 	update     []string // nil: anything
 	maxSize    int64    // of a message; 0: not said
@@ -45,7 +46,7 @@ type registrar struct {
 func newRegistrar(o Options, c *hookclient.Client) *registrar {
 	r := &registrar{o: o, c: c, sem: make(chan struct{}, 1)}
 	if o.Setup == Endpoint {
-		r.now = &registration{endpoint: c.URL(), properties: properties()}
+		r.now = &registration{endpoint: c.URL(), stages: o.stages, properties: properties()}
 	}
 	return r
 }
@@ -135,20 +136,30 @@ func (r *registrar) discover(ctx context.Context) (at *url.URL, want []string, r
 	switch {
 	case !strings.HasPrefix(d.Version, "1."):
 		return nil, nil, nil, scanner.Protocol("%s speaks version %.20q of MTA Hooks", who, d.Version)
-	case !slices.Contains(d.Serialization, "json"), in == nil, in != nil && !slices.Contains(in.Stages, stageData):
-		return nil, nil, nil, scanner.Protocol("%s does not offer JSON at the stage data", who)
+	case !slices.Contains(d.Serialization, "json"), in == nil, in != nil && r.ours(in.Stages) == nil:
+		return nil, nil, nil, scanner.Protocol("%s does not offer JSON at the stages %v", who, r.o.stages)
 	}
 	for _, p := range properties() {
 		if slices.Contains(in.Fetch, p) {
 			want = append(want, p)
 		}
 	}
-	reg = &registration{update: append([]string{}, in.Update...)}
+	reg = &registration{stages: r.ours(in.Stages), update: append([]string{}, in.Update...)}
 	if d.Limits != nil {
 		reg.maxSize = d.Limits.MaxMessageSize
 	}
 	at, err = r.c.Join(u, d.Endpoints.Registration)
 	return at, want, reg, err
+}
+
+// ours are the stages of list that are ours to ask for; nil when there is none.
+func (r *registrar) ours(list []string) (common []string) {
+	for _, s := range r.o.stages {
+		if slices.Contains(list, s) {
+			common = append(common, s)
+		}
+	}
+	return common
 }
 
 // registered is what we look at of the answer to a registration.
@@ -170,7 +181,7 @@ type registered struct {
 }
 
 func (r *registrar) register(ctx context.Context) (*registration, error) {
-	at, want, reg := r.c.URL(), properties(), &registration{}
+	at, want, reg := r.c.URL(), properties(), &registration{stages: r.o.stages}
 	if r.o.Setup == Discovery {
 		var err error
 		if at, want, reg, err = r.discover(ctx); err != nil {
@@ -179,7 +190,7 @@ func (r *registrar) register(ctx context.Context) (*registration, error) {
 	}
 	ask := map[string]any{
 		"name": r.o.Name, "version": r.o.Version, "serialization": "json", "outbound": nil,
-		"inbound": map[string]any{"stages": []string{stageData}, "properties": want},
+		"inbound": map[string]any{"stages": reg.stages, "properties": want},
 	}
 	if ms := r.o.Timeout.Milliseconds(); ms > 0 {
 		ask["timeoutMs"] = ms
@@ -207,8 +218,8 @@ func (r *registrar) accept(at *url.URL, want []string, reg *registration, a regi
 		return nil, scanner.Protocol("%s gives no good registration ID", who)
 	case a.Status != "active":
 		return nil, scanner.Protocol("%s says that the registration is %.20q", who, a.Status)
-	case a.Negotiated.Serialization != "json" || in == nil || !slices.Contains(in.Stages, stageData):
-		return nil, scanner.Protocol("%s does not agree to JSON at the stage data", who)
+	case a.Negotiated.Serialization != "json" || in == nil || r.ours(in.Stages) == nil:
+		return nil, scanner.Protocol("%s does not agree to JSON at the stages %v", who, r.o.stages)
 	}
 	for _, p := range in.Properties {
 		if slices.Contains(want, p) && !slices.Contains(reg.properties, p) {
@@ -221,7 +232,7 @@ func (r *registrar) accept(at *url.URL, want []string, reg *registration, a regi
 		}
 	}
 	var err error
-	reg.id = a.ID
+	reg.id, reg.stages = a.ID, r.ours(in.Stages)
 	if reg.endpoint, err = r.c.Join(at, a.Endpoint); err != nil {
 		return nil, err
 	}

@@ -50,17 +50,22 @@ func (inv *invocation) send(reg *registration) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	header := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, " + patchType}, "X-Mta-Hooks-Request-Id": {inv.id}}
-	if reg.id != "" {
-		header.Set("X-MTA-Hooks-Registration", reg.id)
-	}
-	q := hookclient.Request{Method: http.MethodPost, URL: reg.endpoint, Header: header, Size: int64(len(front)) + 1,
+	q := hookclient.Request{Method: http.MethodPost, URL: reg.endpoint, Header: inv.f.header(reg, inv.id), Size: int64(len(front)) + 1,
 		Open: func() (io.Reader, error) { return io.MultiReader(bytes.NewReader(front), strings.NewReader("}")), nil }}
 	if raw {
 		q.Open, q.Failed = func() (io.Reader, error) { return inv.open(front) }, inv.failed
 		q.Size = int64(len(front)) + encodedLen(inv.m.Item.Size()) + int64(len(rawEnd))
 	}
 	return inv.f.c.Do(inv.ctx, q)
+}
+
+// header are the fields of a hook request.
+func (f *Filter) header(reg *registration, id string) http.Header {
+	h := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, " + patchType}, "X-Mta-Hooks-Request-Id": {id}}
+	if reg.id != "" {
+		h.Set("X-MTA-Hooks-Registration", reg.id)
+	}
+	return h
 }
 
 const rawEnd = `"}`
@@ -123,41 +128,47 @@ func (inv *invocation) front(properties []string) (b []byte, raw bool, err error
 type object map[string]any
 
 func (inv *invocation) property(p string) (any, error) {
-	it := &inv.m.Item
+	if p == "/message" {
+		return inv.message()
+	}
+	return inv.f.property(p, stageData, &inv.m.Item), nil
+}
+
+// property is what is known of a message, or of a session before it.
+func (f *Filter) property(p, stage string, it *queue.Item) any {
 	c := it.Envelope.Client
 	switch p {
 	case "/stage":
-		return stageData, nil
+		return stage
 	case "/action":
-		return "accept", nil
+		return "accept"
 	case "/timestamp":
-		return inv.f.o.Now().UTC().Format(time.RFC3339), nil
+		return f.o.Now().UTC().Format(time.RFC3339)
 	case "/protocol":
-		return object{"version": "1.0"}, nil
+		return object{"version": "1.0"}
 	case "/response":
-		return object{"code": 250, "enhancedCode": "2.0.0", "message": "accepted"}, nil
+		return object{"code": 250, "enhancedCode": "2.0.0", "message": "accepted"}
 	case "/queue":
-		return object{"id": string(it.ID)}, nil
+		return object{"id": string(it.ID)}
 	case "/server":
-		return object{"name": inv.f.o.Name}, nil
+		return object{"name": f.o.Name}
 	case "/client":
-		return clientOf(c), nil
+		return clientOf(c)
 	case "/tls":
 		if c.TLSProtocol == "" {
-			return nil, nil
+			return nil
 		}
 		return object{"version": c.TLSProtocol, "cipher": c.TLSCipher, "cipherBits": c.TLSKeySize,
-			"certIssuer": orNull(c.CertIssuer), "certSubject": orNull(c.CertSubject)}, nil
+			"certIssuer": orNull(c.CertIssuer), "certSubject": orNull(c.CertSubject)}
 	case "/auth":
 		if c.SASLUser == "" {
-			return nil, nil
+			return nil
 		}
-		return object{"login": c.SASLUser, "method": c.SASLMethod}, nil
+		return object{"login": c.SASLUser, "method": c.SASLMethod}
 	case "/envelope":
-		return envelopeOf(it.Envelope), nil
-	default: // "/message"
-		return inv.message()
+		return envelopeOf(it.Envelope)
 	}
+	return nil
 }
 
 func orNull(s string) any {

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A scanner that speaks MTA Hooks as draft-degennaro-mta-hooks-01 has it, for tests: JSON, the stage data.
 
-usage: scanner.py PORT TOKEN ACTION
+usage: scanner.py PORT TOKEN ACTION [session]
 
 A message with GTUBE in it gets ACTION (reject, quarantine, discard, defer); what a message's field X-Ask names is
-done to it; any other passes with a field on top. Registrations last a minute.
+done to it; any other passes with a field on top. With session it takes part in the session, too, and refuses the
+reverse-path liar@example.org and the recipient nobody@example.net. Registrations last a minute.
 """
 import base64
 import json
@@ -16,11 +17,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 TOKEN, ACTION = sys.argv[2], sys.argv[3]
 GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 FETCH = ["/stage", "/action", "/timestamp", "/protocol", "/rawMessage", "/envelope", "/queue", "/client"]
+STAGES = ["data"] + (["ehlo", "mail", "rcpt"] if sys.argv[4:] == ["session"] else [])
 registered = {}
 
 
 def utc(at):
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def early(request):
+    envelope = request["envelope"]
+    assert request["rawMessage"] is None and (envelope is None) == (request["stage"] == "ehlo"), request
+    reject = {"set": [{"path": "/action", "value": "reject"}, {"path": "/response", "value": {"code": 550, "enhancedCode": "5.1.7", "message": "not you"}}]}
+    if request["stage"] == "mail" and envelope["from"]["address"] == "liar@example.org":
+        return reject
+    if request["stage"] == "rcpt" and envelope["to"][-1]["address"] == "nobody@example.net":
+        reject["set"][1]["value"] = {"code": 451, "message": "not now"}
+        return reject
+    return {}
 
 
 def judge(request):
@@ -62,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             "version": "1.0", "serialization": ["json"], "limits": {"maxMessageSize": 50000000}, "extensions": None,
             "endpoints": {"registration": "/register", "deregistration": "/register/{registration_id}"},
             "capabilities": {"outbound": None, "inbound": {
-                "stages": ["data"], "actions": ["accept", "reject", "discard", "quarantine"], "fetchProperties": FETCH,
+                "stages": STAGES, "actions": ["accept", "reject", "discard", "quarantine"], "fetchProperties": FETCH,
                 "updateProperties": ["/action", "/response", "/message", "/rawMessage", "/envelope"]}},
         })
 
@@ -76,9 +90,9 @@ class Handler(BaseHTTPRequestHandler):
         name = self.headers.get("X-MTA-Hooks-Registration")
         if self.path != "/hook/" + str(name) or registered.get(name, 0) < time.time():
             return self.say(404, {"error": {"code": "REGISTRATION_NOT_FOUND", "message": "register"}})
-        assert self.headers["X-MTA-Hooks-Request-Id"] and request["stage"] == "data" and request["action"] == "accept"
+        assert self.headers["X-MTA-Hooks-Request-Id"] and request["stage"] in STAGES and request["action"] == "accept"
         assert sorted("/" + k for k in request) == sorted(FETCH), sorted(request)
-        answer = judge(request)
+        answer = judge(request) if request["stage"] == "data" else early(request)
         if answer is None:
             self.send_response(204)
             self.end_headers()
@@ -86,13 +100,13 @@ class Handler(BaseHTTPRequestHandler):
             self.say(200, answer)
 
     def register(self, request):
-        assert request["inbound"]["stages"] == ["data"] and request["serialization"] == "json" and request["name"]
+        assert set(request["inbound"]["stages"]) <= set(STAGES) and request["serialization"] == "json" and request["name"]
         name = "reg_" + str(uuid.uuid4())
         registered[name] = time.time() + 60
         self.say(201, {
             "registrationId": name, "status": "active", "createdAt": utc(time.time()), "expiresAt": utc(registered[name]),
             "hookEndpoint": "/hook/" + name, "endpoints": {"deregistration": "/register/" + name, "status": "/register/" + name + "/status"},
-            "negotiated": {"serialization": "json", "outbound": None, "inbound": {"stages": ["data"], "properties": request["inbound"]["properties"]}},
+            "negotiated": {"serialization": "json", "outbound": None, "inbound": request["inbound"]},
         })
 
     def do_DELETE(self):
