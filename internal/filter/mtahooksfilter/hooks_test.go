@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -349,3 +350,45 @@ func FuzzSpill(f *testing.F) {
 		}
 	})
 }
+
+// Memory is bounded: a message goes out, and comes in, in pieces.
+func TestMessagesAreNeverWholeInMemory(t *testing.T) {
+	const size = 32 << 20
+	f := at(t, Endpoint, says(ok("{}")))
+	var spent uint64
+	kind := filter.KindFunc(func(ctx context.Context, m filter.Message) (filterproto.Verdict, error) {
+		before := allocated()
+		c, err := m.Open(ctx, false) // the queue of the test copies the message
+		if err != nil {
+			return filterproto.Verdict{}, err
+		}
+		c.Close()
+		open := allocated() - before
+		v, err := f.Scan(ctx, m)
+		spent = allocated() - before - 3*open // once for the header section
+		return v, err
+	})
+	if o := scannertest.Try(t, kind, strings.Repeat("0123456789abcde\n", size/16), scannertest.Setup{}); o.Err != nil || spent > size/8 {
+		t.Errorf("%d octets for a message of %d, %v", spent, size, o.Err)
+	}
+	var to counter
+	before := allocated()
+	text, err := newSpill(io.MultiReader(strings.NewReader(`{"set":[{"path":"/rawMessage","value":"`), newEncoder(io.LimitReader(zeros{}, size)), strings.NewReader(`"}]}`)), &to, maxAnswer).read()
+	if spent := allocated() - before; err != nil || to != size || spent > size/8 || len(text) > 100 {
+		t.Errorf("%d octets for a message of %d, of which %d came, %v", spent, size, to, err)
+	}
+}
+
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -287,4 +289,33 @@ func FuzzVerdict(f *testing.F) {
 			t.Errorf("%s is read as %s, %v", again, third, err)
 		}
 	})
+}
+
+// Memory is bounded: a message goes out in pieces, signed or not.
+func TestMessagesAreNeverWholeInMemory(t *testing.T) {
+	const size = 32 << 20
+	address := scannertest.Serve(t, says(ok(fine)))
+	f := newFilter(t, Options{Key: []byte("0123456789abcdef"), Server: hookclient.Options{URL: "http://127.0.0.1/", Address: address}})
+	var spent uint64
+	kind := filter.KindFunc(func(ctx context.Context, m filter.Message) (filterproto.Verdict, error) {
+		before := allocated()
+		c, err := m.Open(ctx, false) // the queue of the test copies the message
+		if err != nil {
+			return filterproto.Verdict{}, err
+		}
+		c.Close()
+		open := allocated() - before
+		v, err := f.Scan(ctx, m)
+		spent = allocated() - before - 3*open // once to sign it
+		return v, err
+	})
+	if o := scannertest.Try(t, kind, strings.Repeat("0123456789abcde\n", size/16), scannertest.Setup{}); o.Err != nil || spent > size/8 {
+		t.Errorf("%d octets for a message of %d, %v", spent, size, o.Err)
+	}
+}
+
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
