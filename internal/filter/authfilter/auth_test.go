@@ -1,0 +1,117 @@
+package authfilter
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"mtad/filterproto"
+	"mtad/internal/filter/scannertest"
+	"mtad/internal/msgauth/dnstest"
+	"mtad/internal/mxlookup"
+	"mtad/queue"
+)
+
+const records = `
+	example.org. 60 IN TXT "v=spf1 ip4:192.0.2.1 -all"
+	_dmarc.example.org. 60 IN TXT "v=DMARC1; p=reject"
+`
+
+func newFilter(t *testing.T, o Options) *Filter {
+	t.Helper()
+	z := dnstest.Serve(t, records)
+	o.ID, o.Resolver = "mx.test", mxlookup.New(mxlookup.Options{Servers: []string{z.Addr}})
+	f, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+const ours = "Authentication-Results: mx.test;\r\n\tspf=pass\r\n\t  smtp.mailfrom=sender@example.org;\r\n\tdkim=none;\r\n\tdmarc=pass (p=reject dis=none)\r\n\t  header.from=example.org\r\n"
+
+func TestResultsStandOnTopAndTheRestIsAsItWas(t *testing.T) {
+	f := newFilter(t, Options{})
+	for name, message := range map[string]string{
+		"ham":            scannertest.Ham(),
+		"no body":        "From: a@example.org\r\n\r\n",
+		"no empty line":  "From: a@example.org\r\n",
+		"junk behind":    "From: a@example.org\r\nno field\r\n\r\nbody",
+		"bare line ends": "From: a@example.org\nX: \r y\n\n\x00body\n\r",
+	} {
+		o := scannertest.Try(t, f, message, scannertest.Setup{})
+		want := ours + message
+		if name == "bare line ends" {
+			want = strings.ReplaceAll(ours, "\r\n", "\n") + message
+		}
+		if o.Err != nil || o.Content != want {
+			t.Errorf("%s: %v\n got %q\nwant %q", name, o.Err, o.Content, want)
+		}
+		if got := fmt.Sprint(o.Verdict.Symbols, " ", o.Verdict.Reason); got != "[SPF_PASS DKIM_NONE DMARC_PASS] spf=pass dkim=none dmarc=pass" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestForgedFieldsGoAlsoWhenThereAreThousands(t *testing.T) {
+	f := newFilter(t, Options{})
+	forged, kept := "Authentication-Results: MX.test; dmarc=pass\r\n", "Authentication-Results: other.test; dmarc=pass\r\n"
+	for _, tt := range []struct{ message, want string }{
+		{forged + kept + forged + scannertest.Ham(), kept + scannertest.Ham()},
+		{strings.Repeat(forged+kept, maxSingle) + scannertest.Ham(), strings.Repeat(kept, maxSingle) + scannertest.Ham()},
+		{strings.Repeat(forged+kept, 5000) + scannertest.Ham(), scannertest.Ham()},
+		{strings.Repeat("Authentication-Results:(", 5000) + "\r\n" + scannertest.Ham(), scannertest.Ham()},
+	} {
+		o := scannertest.Try(t, f, tt.message, scannertest.Setup{})
+		if o.Err != nil || o.Content != ours+tt.want {
+			t.Errorf("%v: got %.300q", o.Err, o.Content)
+		}
+	}
+}
+
+func TestMessagesOfOurClientsAreNotCheckedButCleaned(t *testing.T) {
+	forged := "Authentication-Results: mx.test; dmarc=pass\r\n"
+	yes := func(*queue.Item) bool { return true }
+	if o := scannertest.Try(t, newFilter(t, Options{Own: yes}), forged+scannertest.Ham(), scannertest.Setup{}); o.Content != scannertest.Ham() {
+		t.Errorf("a client: %q", o.Content)
+	}
+	if o := scannertest.Try(t, newFilter(t, Options{Trusted: yes, Own: yes}), forged+scannertest.Ham(), scannertest.Setup{}); o.Content != forged+scannertest.Ham() {
+		t.Errorf("a relay of ours: %q", o.Content)
+	}
+}
+
+func TestHeaderSectionBeyondBoundsIsRefused(t *testing.T) {
+	yes := func(*queue.Item) bool { return true }
+	message := "From: a@example.org\r\n" + strings.Repeat("X: "+strings.Repeat("y", 900)+"\r\n", 1200) + "\r\nbody\r\n"
+	for _, o := range []Options{{}, {Own: yes}} {
+		got := scannertest.Try(t, newFilter(t, o), message, scannertest.Setup{})
+		if got.Err != nil || got.Verdict.Disposition != filterproto.Reject || got.Verdict.Reply.Code != 552 {
+			t.Errorf("%+v, %v", got.Verdict, got.Err)
+		}
+	}
+}
+
+func TestPolicyOfADomainIsCarriedOutAsToldOnly(t *testing.T) {
+	env := scannertest.Envelope()
+	env.Client.Address = "203.0.113.1"
+	for action, want := range map[Policy]string{
+		"": "accept <nil> ", Record: "accept <nil> ",
+		Quarantine: "accept <nil> DMARC policy of example.org",
+		Reject:     "reject &{550 5.7.1 refused under the DMARC policy of example.org} ",
+	} {
+		o := scannertest.Try(t, newFilter(t, Options{OnReject: action}), scannertest.Ham(), scannertest.Setup{Envelope: &env})
+		held := ""
+		if q := o.Verdict.Quarantine; q != nil {
+			held = q.Reason
+		}
+		if got := fmt.Sprint(o.Verdict.Disposition, " ", o.Verdict.Reply, " ", held); got != want {
+			t.Errorf("%q: got %s, want %s", action, got, want)
+		}
+	}
+}
+
+func TestFilterWithoutANameOrAResolverIsRefused(t *testing.T) {
+	if _, err := New(Options{ID: "mx.test"}); err == nil {
+		t.Error("no resolver: accepted")
+	}
+}
