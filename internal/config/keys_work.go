@@ -6,7 +6,7 @@ func queueKeys() []Key {
 		{Path: "queue.max_claims", Default: "5", Min: "1", Max: "1000", Doc: "Claims that ran out after which a message is held with the reason `poison`."},
 		{Path: "queue.lease", Default: "5m", Min: "10s", Max: "1h", Doc: "Lease of the queue manager on what it delivers; renewed while it does."},
 		{Path: "queue.history", Default: "72h", Min: "0", Max: "365d", Doc: "How long finished messages can be traced."},
-		{Path: "queue.unfiltered_messages", Default: "0", Min: "0", Max: "100000000", Doc: "High-water mark: with more messages in `unfiltered` new mail is refused for the time being. 0: none."},
+		{Path: "queue.unfiltered_messages", Default: "0", Min: "0", Max: "100000000", Doc: "High-water mark: with more messages in `unfiltered` new mail is refused for the time being. What is held there does not count. 0: none."},
 		{Path: "queue.unfiltered_bytes", Default: "0", Min: "0", Max: "64T", Doc: "High-water mark of the octets in `unfiltered`. 0: none."},
 		{Path: "queue.unfiltered_age", Default: "0", Min: "0", Max: "365d", Doc: "High-water mark of the age of the oldest message in `unfiltered`. 0: none."},
 	}

@@ -228,8 +228,8 @@ func (b *build) settle() {
 		f()
 	}
 	for _, r := range b.queued {
-		if l := e.lanes[laneID{r.State, r.Stage}]; l != nil && r.key().less(l.oldest) {
-			l.oldest = r.key()
+		if l := e.lanes[laneID{r.State, r.Stage}]; l != nil {
+			l.came(r)
 		}
 		if r.held() && !r.Hold.Until.IsZero() {
 			e.due.until = min(e.due.until, nanos(r.Hold.Until))

@@ -21,6 +21,7 @@ type lane struct {
 	staged  []key   // staged items, in the order they came
 	waiters []*waiter
 	oldest  key // no item of the lane is older
+	waiting key // no item of the lane that is not held is older
 
 	// scanning: next hops from scanAt on may exist that are not in hops. So it is
 	// after start, and when there are more than fit.

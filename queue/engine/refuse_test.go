@@ -9,6 +9,7 @@ import (
 	"mtad/queue"
 	"mtad/queue/engine"
 	"mtad/queue/locallog"
+	"mtad/queue/queuetest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -107,6 +108,46 @@ func TestHighWaterMarksRefuseMailButNoReports(t *testing.T) {
 	}
 	if err := w.send(q, 10, queue.CreateOptions{Stage: "scan"}, "a.example"); err != nil {
 		t.Errorf("below the mark again: %v", err)
+	}
+}
+
+// What is held waits for somebody, and not for its filters: it closes no door,
+// however much and old it is. Released, it counts again.
+func TestHighWaterMarksLeaveOutWhatIsHeld(t *testing.T) {
+	for name, o := range map[string]engine.Options{
+		"messages": {MaxUnfiltered: 3}, "octets": {MaxUnfilteredBytes: 25}, "age": {MaxUnfilteredAge: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock, fs := queuetest.NewClock(), vfs.NewMem()
+			o.Now = clock.Now
+			q := openOn(t, fs, o)
+			w := newWorld()
+			send := func(h *queue.Hold) error {
+				return w.send(q, 10, queue.CreateOptions{Stage: "scan", Hold: h}, "a.example")
+			}
+			var errs []error
+			for range 5 {
+				errs = append(errs, send(&queue.Hold{By: "filter:scan"}))
+			}
+			clock.Advance(2 * time.Hour)
+			errs = append(errs, send(nil), send(nil), q.Close())
+			q = openOn(t, fs, o)
+			defer q.Close()
+			errs = append(errs, send(&queue.Hold{By: "filter:scan"}))
+			if err := errors.Join(errs...); err != nil {
+				t.Fatal(err)
+			}
+			page, err := q.List(t.Context(), queue.Filter{}, "", 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := q.Apply(t.Context(), queue.Txn{ID: page.Items[0].ID, Ops: []queue.Op{queue.ReleaseHold{}}}); err != nil {
+				t.Fatal(err)
+			}
+			if err := send(nil); !errors.Is(err, queue.ErrHighWater) {
+				t.Errorf("with an old one released: %v", err)
+			}
+		})
 	}
 }
 

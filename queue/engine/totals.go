@@ -15,6 +15,7 @@ type totals struct {
 	states  [len(queue.States) + 1]tally
 	stages  map[string]int64
 	held    int64
+	aside   tally // held in Unfiltered: they wait for somebody, and for no filter
 	history int64
 	damaged int64
 	newest  uint64 // bits of the highest message ID committed
@@ -33,6 +34,10 @@ func (t *totals) add(r *rec, n int64) {
 	}
 	if r.held() {
 		t.held += n
+		if r.State == queue.Unfiltered {
+			t.aside.messages += n
+			t.aside.bytes += n * r.Size()
+		}
 	}
 }
 
@@ -53,6 +58,8 @@ func (t *totals) encode(dst []byte) []byte {
 	e.int(t.damaged)
 	e.uint(t.newest)
 	e.uint(t.seq)
+	e.int(t.aside.messages)
+	e.int(t.aside.bytes)
 	return seal(e.b)
 }
 
@@ -74,5 +81,6 @@ func (t *totals) decode(b []byte) error {
 		t.stages[name] = d.int()
 	}
 	t.held, t.history, t.damaged, t.newest, t.seq = d.int(), d.int(), d.int(), d.uint(), d.uint()
+	t.aside = tally{d.int(), d.int()} // absent from old ones: they are counted anew
 	return d.err
 }

@@ -117,7 +117,10 @@ func (e *Engine) refusal(origin queue.Origin) error {
 	if origin == queue.OriginDSN {
 		return nil
 	}
+	// What is held there, in quarantine perhaps, is no backlog of the filters.
 	u := e.tot.states[queue.Unfiltered]
+	u.messages -= e.tot.aside.messages
+	u.bytes -= e.tot.aside.bytes
 	switch {
 	case e.o.MaxUnfiltered > 0 && u.messages >= e.o.MaxUnfiltered:
 		return fmt.Errorf("engine: %d messages unfiltered: %w", u.messages, queue.ErrHighWater)
@@ -341,11 +344,16 @@ func (w *writer) Abort() error {
 	return nil
 }
 
-// unfilteredAge is how long the oldest unfiltered item has waited.
+// unfilteredAge is how long the oldest unfiltered item that is not held has waited.
 func (e *Engine) unfilteredAge() time.Duration {
-	t := e.oldestIn(queue.Unfiltered)
-	if t.IsZero() {
+	var oldest time.Time
+	for stage := range e.tot.stages {
+		if t := e.oldestWaiting(laneID{queue.Unfiltered, stage}); !t.IsZero() && (oldest.IsZero() || t.Before(oldest)) {
+			oldest = t
+		}
+	}
+	if oldest.IsZero() {
 		return 0
 	}
-	return e.o.Now().Sub(t)
+	return e.o.Now().Sub(oldest)
 }
