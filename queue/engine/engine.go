@@ -20,7 +20,7 @@
 // When the log fails, what was under way ends with queue.ErrUncertain, and what
 // comes with queue.ErrUnavailable until the log is up again; then the engine
 // reads its memory anew. Leases survive that: a holder whose item is as it was
-// goes on.
+// goes on. Uploads that no verdict had named do not, and end the lease.
 //
 // The caller owns what it is given and what it passes in.
 package engine
@@ -166,6 +166,7 @@ func (e *Engine) load() error {
 		return err
 	}
 	e.leases.stale()
+	e.jobs.leaseEnded()
 	e.nonces.reopened()
 	e.startDue()
 	for st := range e.tot.stages {

@@ -82,9 +82,15 @@ func (t *leaseTable) remove(l *lease) {
 	}
 }
 
-// stale makes every lease read its item again before it is used.
+// stale makes every lease read its item again before it is used: the log was
+// opened anew. A lease under which something was uploaded ends: uploads that no
+// verdict had named are gone with the old log, and a verdict must not name them.
 func (t *leaseTable) stale() {
 	for _, l := range t.byToken {
+		if len(l.blobs) > 0 {
+			t.remove(l)
+			continue
+		}
 		l.r, l.busy, l.ended = nil, false, false
 	}
 }

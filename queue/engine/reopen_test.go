@@ -120,3 +120,61 @@ func fickle(t *testing.T, q *engine.Engine, l *fickleLog, w *world, call func() 
 	ready(t, q, "after the loss")
 	w.check(t, q, "after the loss")
 }
+
+// An upload that no verdict named is gone when the store was opened anew. So is
+// the lease it was made under: a verdict that names it is not carried out, and the
+// message is offered again, unharmed. Other leases go on.
+func TestAnUploadDoesNotOutliveItsLog(t *testing.T) {
+	q, l := openFickle(t, true)
+	w := newWorld()
+	for range 2 {
+		if err := w.send(q, 100, queue.CreateOptions{Stage: "scan"}, "a.example"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with, without := w.mustClaim(t, q), w.mustClaim(t, q)
+	up, err := q.Upload(t.Context(), with.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := up.Write(make([]byte, 700<<10)); err != nil {
+		t.Fatal(err)
+	}
+	blob, size, err := up.Seal(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := l.Epoch()
+	l.fs.set.Store(true)
+	_ = l.Sync() // fails, and the store with it
+	l.fs.set.Store(false)
+	if _, err := l.Wait(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	ready(t, q, "after the loss")
+
+	verdict := func(c queue.Claim, p queue.Piece) error {
+		_, err := q.Apply(t.Context(), queue.Txn{Token: c.Token, Nonce: "n", Ops: []queue.Op{
+			queue.SetContent{By: "scan", Pieces: []queue.Piece{p}}, queue.Move{To: queue.Incoming}}})
+		return err
+	}
+	if err := verdict(with, queue.Piece{Blob: blob, Length: size}); !errors.Is(err, queue.ErrLeaseLost) {
+		t.Errorf("a verdict that names a lost upload: %v, want %v", err, queue.ErrLeaseLost)
+	}
+	if err := verdict(without, queue.Piece{FromCurrent: true, Length: -1}); err != nil {
+		t.Errorf("a verdict under another lease: %v", err)
+	}
+	if again := w.mustClaim(t, q); again.Item.ID != with.Item.ID || len(again.Item.Generations) != 1 {
+		t.Errorf("offered %+v, want %s as it was", again.Item, with.Item.ID)
+	}
+	w.check(t, q, "after the loss")
+}
+
+func (w *world) mustClaim(t *testing.T, q queue.Queue) queue.Claim {
+	t.Helper()
+	cs, err := w.claim(q, queue.ClaimSpec{From: queue.Unfiltered, Stage: "scan"})
+	if err != nil || len(cs) != 1 {
+		t.Fatalf("%d claims, %v; want one", len(cs), err)
+	}
+	return cs[0]
+}
