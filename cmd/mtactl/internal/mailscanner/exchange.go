@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"mtad/filterproto"
 )
 
 // exchange is the two directories.
@@ -43,7 +41,7 @@ func (x *exchange) check() error {
 
 // put writes the message of a claim into in/, where MailScanner sees it as a whole or
 // not at all: under a name that it passes over, synced, renamed, the directory synced.
-func (x *exchange) put(ctx context.Context, s *sent, m *filterproto.Message) (err error) {
+func (x *exchange) put(ctx context.Context, s *sent, m original) (err error) {
 	temp := x.inPath("temp-" + s.name)
 	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, 0o660)
 	if err != nil {
@@ -64,7 +62,7 @@ func (x *exchange) put(ctx context.Context, s *sent, m *filterproto.Message) (er
 	return syncDir(x.in)
 }
 
-func writeMessage(ctx context.Context, f io.Writer, s *sent, m *filterproto.Message) error {
+func writeMessage(ctx context.Context, f io.Writer, s *sent, m original) error {
 	w := bufio.NewWriterSize(f, 64<<10)
 	s.write(w)
 	_, _ = w.Write(s.preamble) // bufio keeps the error for Flush

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -160,5 +161,27 @@ func TestQuarantineIsSearchedByName(t *testing.T) {
 	}
 	if _, err := stored(filepath.Join(dir, "20261122/spam/"+testName+"2"), testName); err == nil {
 		t.Error("a file was read as a quarantine")
+	}
+}
+
+// MailScanner never sees a message in part: until it is whole and synced its name is
+// one that MailScanner passes over.
+func TestMessageAppearsAsAWhole(t *testing.T) {
+	x, m := newExchange(t), &memory{content: "Subject: x\r\n\r\nbody\r\n"}
+	x.step = func(string) {
+		if _, err := os.Stat(x.inPath(testName)); err == nil {
+			t.Error("visible before it was renamed")
+		}
+		if b, err := os.ReadFile(x.inPath("temp-" + testName)); err != nil || !strings.HasSuffix(string(b), "\n\nbody\n") {
+			t.Errorf("got %q, %v", b, err)
+		}
+	}
+	s := newSent(&oneRecipient)
+	if err := x.put(t.Context(), s, m); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(x.inPath(testName))
+	if want := "O<B@example.net>\nS<a@example.org>\n" + string(s.preamble) + "Subject: x\n\nbody\n"; err != nil || string(b) != want {
+		t.Errorf("got %q, %v; want %q", b, err, want)
 	}
 }

@@ -273,3 +273,40 @@ func TestBridgeKilledWhileRealMailScannerWorks(t *testing.T) {
 	r.empty()
 	r.clean(1)
 }
+
+// What MailScanner has nothing to say about keeps its octets, however odd they are.
+func TestRealMailScannerLeavesOddMessagesAlone(t *testing.T) {
+	r := newRig(t, "after")
+	realMailScanner(t, r, nil)
+	r.bridge(nil)
+	lines := strings.Repeat(strings.Repeat("y", 76)+"\r\n", 40000) // longer than what comes with a claim
+	for _, text := range []string{
+		"Subject: \xe4\xf6\r\n\r\n\xff\xfe\r\n..\r\n.\xe4\r\n",
+		"X-Long: " + strings.Repeat("x", 900) + "\r\n\r\n" + strings.Repeat("z", 900) + "\r\n",
+		"Subject: multipart\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed;\r\n\tboundary=\"b\"\r\n\r\npreamble \r\n--b\r\n\r\none \r\n--b\r\nContent-Type: text/html\r\n\r\n<p>two</p>\r\n--b--\r\nepilogue\t\r\n",
+		"Subject: large\r\n\r\n" + lines,
+		"X-0: 0\r\nSubject: zero\r\n\r\n0\r\n0\r\n\r\n\r\n",
+		"O: <x@example.com>\r\nS: y\r\nE<z>: no\r\n\r\nS<y>\r\n",
+	} {
+		r.send(text)
+		if got := itsFields.ReplaceAllString(r.arrived().text, ""); got != text {
+			t.Errorf("got  %.500q\nwant %.500q", got, text)
+		}
+	}
+	r.empty()
+	r.clean(1)
+}
+
+// MailScanner takes this line for the end of the header section. What it wrote is what
+// is delivered: nothing passes that it has not seen as it is.
+func TestRealMailScannerIsNotDeceivedByALineThatIsNoField(t *testing.T) {
+	r := newRig(t, "after")
+	realMailScanner(t, r, nil)
+	r.bridge(nil)
+	r.send("Subject: x\r\n0\r\nContent-Type: text/plain\r\n\r\nbody\r\n")
+	head, _, _ := strings.Cut(r.arrived().text, "\r\n\r\n")
+	if !strings.Contains(head, "X-test-MailScanner: Found to be clean") {
+		t.Errorf("not scanned: %q", head)
+	}
+	r.empty()
+}
