@@ -237,12 +237,18 @@ func (s *spool) release() {
 	}
 }
 
+// begin notes the epoch that the first chunk is written in: that of the engine's
+// memory. In one that the engine has not read yet the chunk would be taken for
+// what a lost message left behind (dropOrphans). mu is held.
+func (s *spool) begin() {
+	if !s.marked {
+		s.epoch = s.e.epoch
+	}
+}
+
 // flush writes what is buffered as the next chunk.
 func (s *spool) flush() error {
 	log := s.e.log
-	if s.epoch == 0 {
-		s.epoch = log.Epoch()
-	}
 	b := log.NewBatch() // before the epoch is looked at, see commit
 	if s.epoch == 0 || s.epoch != log.Epoch() {
 		b.Discard()
@@ -352,6 +358,7 @@ func (w *blobWriter) flush() error {
 	if err != nil {
 		return err
 	}
+	w.s.begin()
 	if err := w.s.flush(); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (b *brokenFS) MaybeError(op errorfs.Op) error {
 // the engine has seen that all is well.
 type fickleLog struct {
 	*locallog.Log
-	fs      brokenFS
+	fs      *brokenFS
 	armed   atomic.Bool
 	recover bool // the store is open again, empty-handed, before the batch is made
 }
@@ -55,18 +55,36 @@ func (l *fickleLog) NewBatch() engine.Batch {
 
 func openFickle(t *testing.T, recovers bool) (*engine.Engine, *fickleLog) {
 	t.Helper()
-	l := &fickleLog{recover: recovers}
-	var err error
-	l.Log, err = locallog.Open("queue", locallog.Options{FS: errorfs.Wrap(vfs.NewCrashableMem(), &l.fs), Ballast: -1, FreeFloor: -1, RetryInterval: time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := newFickle(t)
+	l.recover = recovers
 	q, err := engine.Open(context.Background(), l, engine.Options{GatherDelay: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = q.Close() })
 	return q, l
+}
+
+func newFickle(t *testing.T) *fickleLog {
+	t.Helper()
+	fs := &brokenFS{}
+	log, err := locallog.Open("queue", locallog.Options{FS: errorfs.Wrap(vfs.NewCrashableMem(), fs), Ballast: -1, FreeFloor: -1, RetryInterval: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fickleLog{Log: log, fs: fs}
+}
+
+// lose fails the store and returns when it is open again.
+func (l *fickleLog) lose(t *testing.T) {
+	t.Helper()
+	old := l.Epoch()
+	l.fs.set.Store(true)
+	_ = l.Sync() // fails, and the store with it
+	l.fs.set.Store(false)
+	if _, err := l.Log.Wait(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // The store can be lost between the engine's look at it and the batch: then
@@ -144,13 +162,7 @@ func TestAnUploadDoesNotOutliveItsLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := l.Epoch()
-	l.fs.set.Store(true)
-	_ = l.Sync() // fails, and the store with it
-	l.fs.set.Store(false)
-	if _, err := l.Wait(t.Context(), old); err != nil {
-		t.Fatal(err)
-	}
+	l.lose(t)
 	ready(t, q, "after the loss")
 
 	verdict := func(c queue.Claim, p queue.Piece) error {
@@ -177,4 +189,53 @@ func (w *world) mustClaim(t *testing.T, q queue.Queue) queue.Claim {
 		t.Fatalf("%d claims, %v; want one", len(cs), err)
 	}
 	return cs[0]
+}
+
+// lateLog is open again before its engine hears of it.
+type lateLog struct {
+	*fickleLog
+	tell chan struct{}
+}
+
+func (l *lateLog) Wait(ctx context.Context, old uint64) (uint64, error) {
+	epoch, err := l.fickleLog.Wait(ctx, old)
+	if err == nil {
+		select {
+		case <-l.tell:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return epoch, err
+}
+
+// Content that is written between the log's return and the engine's look at it
+// is not taken for what a lost message left behind: it is refused, or it is kept.
+func TestContentWrittenBeforeTheEngineHasLookedIsNotDropped(t *testing.T) {
+	l := &lateLog{newFickle(t), make(chan struct{})}
+	q, err := engine.Open(context.Background(), l, engine.Options{GatherDelay: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	m, err := q.Create(t.Context(), queue.Envelope{Recipients: []queue.Recipient{{Path: "u@a.example", Transport: "smtp", NextHop: "a.example"}}}, queue.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.lose(t)
+	w, body := newWorld(), make([]byte, 700<<10)
+	w.bodies[m.ID()] = body
+	_, err = m.Write(body)
+	close(l.tell)
+	ready(t, q, "after the loss")
+	if err == nil {
+		_, err = m.Commit(t.Context())
+	}
+	switch {
+	case err == nil:
+		w.acked[m.ID()] = true
+	case !errors.Is(err, queue.ErrUnavailable):
+		t.Errorf("got %v, want a transient answer", err)
+	}
+	w.check(t, q, "after the loss")
 }

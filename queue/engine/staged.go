@@ -80,7 +80,7 @@ func (w *writer) Stage(context.Context) error {
 	err := w.e.refusal(w.o.Origin)
 	w.e.mu.Unlock()
 	if err == nil && len(w.s.buf) > 0 {
-		err = w.s.flush()
+		err = w.flush()
 	}
 	if err != nil {
 		return err

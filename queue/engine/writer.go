@@ -169,10 +169,18 @@ func (w *writer) Write(p []byte) (int, error) {
 		w.filling = true
 		w.e.filling.Add(1)
 	}
-	if w.err = w.s.write(p, w.s.flush); w.err != nil {
+	if w.err = w.s.write(p, w.flush); w.err != nil {
 		return 0, w.err
 	}
 	return len(p), nil
+}
+
+// flush writes a chunk.
+func (w *writer) flush() error {
+	w.e.mu.Lock()
+	w.s.begin()
+	w.e.mu.Unlock()
+	return w.s.flush()
 }
 
 // filled says that the writer waits for its commit, or for nothing any more.
