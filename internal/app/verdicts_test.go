@@ -16,6 +16,7 @@ import (
 	"mtad/filterproto"
 	"mtad/internal/app"
 	"mtad/internal/filter/scannertest"
+	"mtad/internal/milter/miltertest"
 	"mtad/queue"
 )
 
@@ -360,4 +361,38 @@ spool: {directory: %s/spool, allow_volatile: true, free_floor: 1M, ballast: 0}
 	a, _ := startFile(t, file)
 	judging(t, a, map[string]func([]string) filterproto.Verdict{"first": eachTheirs, "second": acceptsAll})
 	become(t, a.Queue(), id, "hold pending, held by filter:first", "no failed, done", "yes relayed, done")
+}
+
+// A milter says at RCPT what it thinks of each recipient, and holds the rest at the
+// end.
+func TestMilterJudgesEachRecipient(t *testing.T) {
+	for _, timing := range timings {
+		t.Run(timing, func(t *testing.T) {
+			s := miltertest.Start(t, "unix")
+			s.Answer = func(p miltertest.Packet) []miltertest.Packet {
+				switch {
+				case p.Command == 'E':
+					return []miltertest.Packet{{Command: 'q', Data: "odd\x1b\x00"}, {Command: 'c'}}
+				case p.Command == 'R' && strings.HasPrefix(p.Data, "<"+toWait):
+					return []miltertest.Packet{{Command: 'y', Data: "451 4.7.1 later\x00"}}
+				}
+				return refuse('R', "<"+toNo, "550 5.7.1 not for you")(p)
+			}
+			next := newSink(t)
+			a, _ := start(t, read(t, t.TempDir(), milterConfig(next.addr, s, timing, "")))
+			c := dial(t, a.Addr("smtp").String())
+			_, id := c.sendTo(250, message, toYes, toNo)
+			become(t, a.Queue(), id, "no failed, done", "yes pending, held by filter:m")
+			if m := next.wait(t); fmt.Sprint(m.to) != "[a@example.org]" || !strings.Contains(string(m.data), toNo) || strings.Contains(string(m.data), "Final-Recipient: rfc822; "+toYes) {
+				t.Errorf("report to %v:\n%s", m.to, m.data)
+			}
+			if timing != "after" {
+				c.sendTo(550, message, toNo)
+				c.sendTo(451, message, toYes, toWait)
+			}
+			if len(next.got) != 0 {
+				t.Errorf("more was sent: %v", (<-next.got).to)
+			}
+		})
+	}
 }
