@@ -9,9 +9,12 @@ import (
 	"mtad/queue"
 )
 
-// holdRetry is when a hold that could not be ended is looked at again: somebody
-// works on the item, or the log is in trouble.
-const holdRetry = time.Second
+// When a hold that could not be ended is looked at again: somebody works on the
+// item, or the log is in trouble; or its records are, which will last.
+const (
+	holdRetry   = time.Second
+	holdTrouble = time.Minute
+)
 
 // endHolds ends a bounded number of holds whose time has come, as one batch that
 // is synced. The index of their times (kUntil) is written with the items, so that
@@ -25,8 +28,8 @@ func (e *Engine) endHolds() {
 		}
 		next = later
 		for _, k := range due {
-			if !e.endHold(o, k) {
-				next = min(next, nanos(o.b.now.Add(holdRetry)))
+			if wait := e.endHold(o, k); wait > 0 {
+				next = min(next, nanos(o.b.now.Add(wait)))
 			}
 		}
 		return nil
@@ -64,28 +67,29 @@ func (e *Engine) dueHolds(now int64) (due []key, next int64, err error) {
 	return due, math.MaxInt64, unavailable("holds", it.Err())
 }
 
-// endHold does what the hold of one item says; false when that has to wait.
-func (e *Engine) endHold(o *op, k key) bool {
+// endHold does what the hold of one item says, or returns how long that has to
+// wait.
+func (e *Engine) endHold(o *op, k key) (wait time.Duration) {
 	old, err := o.load(k)
 	if err != nil || old.Hold == nil || old.Hold.Until.IsZero() || old.Hold.Until.After(o.b.now) {
-		return true
+		return 0
 	}
 	if old.Hold.Then == queue.HoldRelease {
 		e.releaseHold(o, old)
-		return true
+		return 0
 	}
 	if e.leases.byKey[k] != nil {
-		return false
+		return holdRetry
 	}
 	sub := op{b: o.b}
 	t := txn{e: e, o: &sub, x: &queue.Txn{ID: k.id(), By: "mtad", Ops: old.Hold.EndOps()}}
 	if err := t.run(); err != nil {
 		e.slog.Warn("hold not ended", slog.String("queue_id", string(k.id())), slog.String("then", old.Hold.Then.String()), slog.Any("error", err))
-		return false
+		return holdTrouble
 	}
 	o.b.merge(&sub)
 	o.sync = true
-	return true
+	return 0
 }
 
 func (e *Engine) releaseHold(o *op, old *rec) {
