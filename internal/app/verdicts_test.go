@@ -126,8 +126,9 @@ func until(t *testing.T, q queue.Queue, what string, ok func() bool) {
 	for limit := time.Now().Add(time.Minute); !ok(); {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		_, err := s.Next(ctx)
+		waited := ctx.Err() != nil
 		cancel()
-		if err != nil && ctx.Err() == nil || time.Now().After(limit) {
+		if err != nil && !waited || time.Now().After(limit) {
 			t.Fatalf("did not come: %s (%v)", what, err)
 		}
 	}
