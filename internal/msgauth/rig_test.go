@@ -87,6 +87,9 @@ func newKey(t testing.TB, kind, domain, selector string) (Signer, texts) {
 // sign signs a message and puts the fields in front.
 func sign(t testing.TB, o Signing, message string, signers ...Signer) string {
 	t.Helper()
+	if len(signers) == 0 {
+		return message
+	}
 	header, body := cut(t, message)
 	fields, err := o.Sign(header, strings.NewReader(body), signers)
 	if err != nil {
