@@ -189,6 +189,8 @@ func inputError(err error) error {
 
 // send hands the message in. It is committed when there is no error.
 func (s *submitting) send(ctx context.Context, body io.Reader) (*api.Submitted, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	p := &api.CreateMessageParams{}
 	if s.key != "" {
 		p.IdempotencyKey = &s.key
@@ -201,7 +203,8 @@ func (s *submitting) send(ctx context.Context, body io.Reader) (*api.Submitted, 
 		return nil, submitCallError(err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
+	defer time.AfterFunc(s.t.timeout, cancel).Stop() // its beginning is there
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return nil, submitCallError(err)
 	}
