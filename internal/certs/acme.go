@@ -123,10 +123,13 @@ func (a *ACME) Ready() bool {
 // Serve answers challenges on l until ctx ends, and orders what is missing.
 func (a *ACME) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
-		Handler: a.manager.HTTPHandler(http.NotFoundHandler()), ReadTimeout: 10 * time.Second,
+		Handler: http.NotFoundHandler(), ReadTimeout: 10 * time.Second,
 		WriteTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0),
 	}
-	if !a.o.HTTP {
+	if a.o.HTTP {
+		// The library tries TLS-ALPN-01 first all the same, which fails, and then this.
+		srv.Handler = withoutPort(a.manager.HTTPHandler(srv.Handler))
+	} else {
 		// Only the challenge's protocol is spoken: what else comes here ends with the
 		// handshake.
 		l = tls.NewListener(l, &tls.Config{
@@ -148,6 +151,17 @@ func (a *ACME) Serve(ctx context.Context, l net.Listener) error {
 	srv.Close()
 	wg.Wait()
 	return err
+}
+
+// withoutPort takes the port off the host that is asked for: the library looks
+// for the bare name.
+func withoutPort(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host, _, err := net.SplitHostPort(r.Host); err == nil {
+			r.Host = host
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // challenge shows certificates of challenges alone.
