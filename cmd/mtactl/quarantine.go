@@ -11,7 +11,8 @@ import (
 )
 
 const quarantineHelp = `A message is in quarantine while a filter holds it. It keeps its ID there, and
-goes on with it.`
+goes on with it. Of a message that was split for its recipients the ID stands for
+all parts that a filter holds, ID.1 for one.`
 
 func (t *tool) quarantineCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -89,7 +90,40 @@ func (t *tool) quarantineChange(c *cobra.Command, args []string, r *changeReques
 	}
 	r.hasCount = c.Flags().Changed("count")
 	r.quarantined = true
+	if s.byID() {
+		if s.ids, err = t.heldParts(c.Context(), s.ids); err != nil {
+			return err
+		}
+	}
 	return t.change(c.Context(), s, r)
+}
+
+// heldParts puts the parts that filters hold in the place of the ID of a message
+// that was split: that ID is what the reply to its client named. One without such
+// parts stays, for mtad to say what it is.
+func (t *tool) heldParts(ctx context.Context, ids []string) (parts []string, err error) {
+	if err := t.connect(); err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		p := api.ListMessagesParams{Filter: quarantined("id=" + id), Limit: pageSize}
+		found := 0
+		for more := !strings.Contains(id, "."); more; more = p.Cursor != "" {
+			res, err := t.client.ListMessagesWithResponse(ctx, &p)
+			if check(res, err) != nil {
+				return ids, nil // who may not list may still change
+			}
+			for _, m := range res.JSON200.Messages {
+				parts = append(parts, m.ID)
+				found++
+			}
+			p.Cursor = res.JSON200.Next
+		}
+		if found == 0 {
+			parts = append(parts, id)
+		}
+	}
+	return parts, nil
 }
 
 // quarantined narrows an expression to what filters hold.
@@ -104,7 +138,11 @@ func (t *tool) quarantineShowCommand() *cobra.Command {
 			if err := t.connect(); err != nil {
 				return err
 			}
-			return t.each(args, func(id string) error { return t.quarantineShow(c.Context(), id) })
+			ids, err := t.heldParts(c.Context(), args)
+			if err != nil {
+				return err
+			}
+			return t.each(ids, func(id string) error { return t.quarantineShow(c.Context(), id) })
 		},
 	}
 }
