@@ -19,6 +19,7 @@ var (
 	scenario    = flag.String("scenario", "", "run one scenario: accept, relay or filter; or overhead, what filters that do nothing cost")
 	out         = flag.String("out", "spec/benchmarks.md", "the report; empty: standard output only")
 	figures     = flag.String("figures", "", "file that figures of the overhead are added to, for medians over several runs")
+	compare     = flag.String("compare", "", "with -scenario overhead: beside no filter measure these alone, as in \"pull;milter, after\"")
 	keep        = flag.Bool("keep", false, "keep the directories with the logs")
 	profile     = flag.String("profile", "", "write a CPU profile of mtad to this file (with -only mtad and -scenario)")
 )

@@ -52,7 +52,7 @@ func (b *bench) overhead() error {
 	}
 	for round := range *rounds {
 		for _, k := range trials {
-			if *only != "" && *only != k.system {
+			if *only != "" && *only != k.system || *compare != "" && k.scenario != "relay" && !slices.Contains(strings.Split(*compare, ";"), k.scenario) {
 				continue
 			}
 			t, err := b.trial(k, round)

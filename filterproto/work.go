@@ -61,7 +61,7 @@ func (r *runner) call(ctx context.Context, m *Message) (v Verdict, err error) {
 const linger = 2 * time.Millisecond
 
 // send ends tasks, many in one request. What comes while nothing is under way goes
-// at once: a client may wait for it.
+// at once, and so does what a client waits for.
 func (r *runner) send(ctx context.Context) {
 	for {
 		t, ok := <-r.done
@@ -69,7 +69,7 @@ func (r *runner) send(ctx context.Context) {
 			return
 		}
 		wait := time.Duration(0)
-		if r.sending.Add(1) > 1 {
+		if r.sending.Add(1) > 1 && !t.m.Staged {
 			wait = linger
 		}
 		r.finish(ctx, r.gather(t, wait))
