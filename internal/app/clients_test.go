@@ -15,6 +15,7 @@ import (
 
 	"mtad/internal/app"
 	"mtad/internal/auth"
+	"mtad/internal/config"
 )
 
 // clientsDir is set in the process that has the ports and names of the document
@@ -186,4 +187,14 @@ func loopbackUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+func TestTheExampleOfSubmissionIsValid(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/submission.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Parse("submission.yaml", text); err != nil {
+		t.Error(err)
+	}
 }
