@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os/signal"
 	"strings"
@@ -108,7 +109,7 @@ func (s *submitting) run(c *cobra.Command) error {
 	if err := s.t.connect(); err != nil {
 		return err
 	}
-	res, err := s.send(c.Context(), body)
+	res, err := s.sendUntilHeard(c.Context(), body)
 	if err != nil {
 		return err
 	}
@@ -187,6 +188,48 @@ func inputError(err error) error {
 	return &exitError{status: exitIO, msg: "cannot read the message: " + err.Error()}
 }
 
+// tries is how often mtad is spoken to that closes the connection before it took
+// anything of the message: it has as many connections of one user as it will have.
+const tries = 6
+
+// touched says whether the connection has begun to take the message.
+type touched struct {
+	io.Reader
+	begun bool
+}
+
+func (t *touched) Read(p []byte) (int, error) {
+	t.begun = true
+	return t.Reader.Read(p)
+}
+
+// sendUntilHeard sends, again after a while when nothing of the message went.
+func (s *submitting) sendUntilHeard(ctx context.Context, body io.Reader) (*api.Submitted, error) {
+	t := &touched{Reader: body}
+	for n := 1; ; n++ {
+		res, err := s.send(ctx, t)
+		var lost *lostError
+		if !errors.As(err, &lost) {
+			return res, err
+		}
+		if t.begun {
+			return nil, &exitError{status: exitTemporary, msg: lost.msg + "; the message may be in the queue or not"}
+		}
+		if n == tries || ctx.Err() != nil {
+			return nil, &exitError{status: exitTemporary, msg: lost.msg}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(25+rand.IntN(50)) * time.Millisecond << n):
+		}
+	}
+}
+
+// lostError is a connection that was lost, or not to be had for now.
+type lostError struct{ msg string }
+
+func (e *lostError) Error() string { return e.msg }
+
 // send hands the message in. It is committed when there is no error.
 func (s *submitting) send(ctx context.Context, body io.Reader) (*api.Submitted, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -228,14 +271,13 @@ func submitCallError(err error) error {
 		return inputError(reading.err)
 	}
 	var e *exitError
-	if errors.As(callError(err), &e) {
-		msg := e.msg
-		if e.status == exitUnreachable && !strings.HasPrefix(msg, "cannot reach") {
-			msg += "; the message may be in the queue or not"
-		}
-		return &exitError{status: exitTemporary, msg: msg}
+	if !errors.As(callError(err), &e) {
+		return err
 	}
-	return err
+	if errors.Is(err, syscall.EAGAIN) || e.status == exitUnreachable && !strings.HasPrefix(e.msg, "cannot reach") {
+		return &lostError{e.msg}
+	}
+	return &exitError{status: exitTemporary, msg: e.msg}
 }
 
 // Codes of spec/errors.json about what was handed in.

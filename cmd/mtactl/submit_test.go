@@ -211,3 +211,31 @@ func TestSubmitPrintsJSON(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 }
+
+// Of a user with too many connections some are closed at once: the message is sent
+// again, because nothing of it went.
+func TestSubmitTriesAgainWhenNothingOfTheMessageWent(t *testing.T) {
+	closed := 0
+	s := &taking{}
+	status, out, words := submitTo(t, func(w http.ResponseWriter, r *http.Request) {
+		if closed++; closed < 3 {
+			c, _, _ := w.(http.Hijacker).Hijack()
+			c.Close()
+			return
+		}
+		s.ServeHTTP(w, r)
+	}, strings.NewReader(theInput))
+	if status != 0 || out != someID+"\n" || s.body != theInput {
+		t.Errorf("status %d, %q, %q; got %q", status, out, words, s.body)
+	}
+	sent := 0
+	status, _, words = submitTo(t, func(w http.ResponseWriter, r *http.Request) {
+		sent++
+		io.Copy(io.Discard, r.Body)
+		c, _, _ := w.(http.Hijacker).Hijack()
+		c.Close()
+	}, strings.NewReader(theInput))
+	if status != exitTemporary || sent != 1 || !strings.Contains(words, "may be in the queue or not") {
+		t.Errorf("status %d after %d, %q", status, sent, words)
+	}
+}

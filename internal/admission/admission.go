@@ -78,7 +78,7 @@ func (d *Door) Limits() submission.Limits {
 // Caller is who hands in a message.
 type Caller struct {
 	// Name is for logs, the message's Meta, and the scope of keys and rates: two
-	// callers with one name are one. "uid:1000", or a token's name.
+	// callers with one name are one. "uid:1000", "token:NAME".
 	Name string
 	// Login is the user's name where a Grant says "own"; nil: there is none.
 	Login func() string

@@ -143,6 +143,7 @@ type caller struct {
 	scopes []string
 	local  bool            // a process of this machine, at a unix socket
 	grant  admission.Grant // with ScopeSubmit: what it may hand in
+	as     string          // with ScopeSubmit: whose message it is, "uid:N" or "token:NAME"
 	login  func() string   // the user's name; nil: there is none
 }
 

@@ -92,14 +92,14 @@ func (s *Server) identify(r *http.Request) (*caller, *filterproto.Error) {
 	}
 	who.scopes = append(who.scopes, t.Scopes...)
 	if slices.Contains(t.Scopes, ScopeSubmit) {
-		who.grant = t.Submit
+		who.grant, who.as = t.Submit, "token:"+t.Name
 	}
 	return who, nil
 }
 
 // mayHandIn gives a local user what submission.allow says.
 func (s *Server) mayHandIn(who *caller, c credentials) {
-	who.local, who.login = true, loginOf(c.uid)
+	who.local, who.login, who.as = true, loginOf(c.uid), "uid:"+strconv.Itoa(c.uid)
 	settings := s.door.Settings()
 	if c.uid == 0 || c.uid == os.Geteuid() {
 		who.grant = admission.Unlimited(settings.Chain)

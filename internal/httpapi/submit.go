@@ -193,7 +193,7 @@ func (h handlers) GetSubmission(ctx context.Context, req api.GetSubmissionReques
 	if err != nil {
 		return nil, about(id, err)
 	}
-	if who := callerOf(ctx); !who.has(ScopeQueueRead) && (len(items) == 0 || items[0].Meta[admission.MetaCaller] != who.name) {
+	if who := callerOf(ctx); !who.has(ScopeQueueRead) && (len(items) == 0 || items[0].Meta[admission.MetaCaller] != who.as) {
 		return nil, about(id, queue.ErrNotFound) // it tells nobody that there is such a message
 	}
 	return api.GetSubmission200JSONResponse(submitted(id.Message(), items)), nil
@@ -249,7 +249,7 @@ func submittedRecipient(id queue.ID, it *queue.Item, r *queue.Recipient, stage s
 
 // submitter is the caller as the door knows it.
 func (c *caller) submitter(r *http.Request) admission.Caller {
-	out := admission.Caller{Name: c.name, Login: c.login, Grant: c.grant}
+	out := admission.Caller{Name: c.as, Login: c.login, Grant: c.grant}
 	out.Client.Listener = "api"
 	out.Client.Protocol = "HTTP"
 	if r.TLS != nil {
