@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"mtad/api"
 	"mtad/internal/admission"
@@ -85,6 +86,14 @@ func New(o Options) (*Server, error) {
 	s.gate = gate{total: s.limits.Connections, each: s.limits.PerAddress}
 	if s.metrics, err = newMetrics(o.Registry, o.Queue); err != nil {
 		return nil, err
+	}
+	if o.Registry != nil {
+		err := o.Registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "mtad_event_streams", Help: "Event streams that are open.",
+		}, s.streams.count))
+		if err != nil {
+			return nil, err
+		}
 	}
 	if o.Peers == nil {
 		o.Peers = defaultPeers()
