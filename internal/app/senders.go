@@ -87,13 +87,15 @@ func from(networks config.Networks, c queue.Client) bool {
 	return false
 }
 
-// reportSigner makes what signs delivery reports; nil is nothing.
+// reportSigner makes what signs delivery reports; nil is nothing. Which filter it
+// is does not change while mtad runs: when a reload takes that filter away, the
+// signer in use stays.
 func (a *App) reportSigner(c *config.Config) (*signfilter.Filter, error) {
-	name := c.Delivery.ReportSigner
-	if name == "" {
-		return nil, nil
+	f, there := c.Filters[c.Delivery.ReportSigner]
+	if !there || f.Kind != config.KindDKIM {
+		return a.filter.reports.Load(), nil
 	}
-	s, err := a.newSigner(c.Filters[name])
+	s, err := a.newSigner(f)
 	if err != nil {
 		return nil, fmt.Errorf("app: report_signer: %w", err)
 	}

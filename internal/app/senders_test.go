@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"mtad/internal/app"
+	"mtad/internal/config"
 	"mtad/internal/dkimkey"
 	"mtad/internal/filter/scannertest"
 	"mtad/internal/msgauth/dnstest"
@@ -238,5 +239,47 @@ smarthost: "[127.0.0.1]:%s"
 	}})
 	if err != nil || len(list) != 1 || list[0].Err != nil || list[0].Domain != "example.org" {
 		t.Errorf("got %+v, %v from %s", list, err, report.data)
+	}
+}
+
+// signedWith is the selector of the signature on a message that a client sends.
+func signedWith(t *testing.T, a *app.App, next *sink) string {
+	t.Helper()
+	dial(t, a.Addr("smtp").String()).send(250, "sender@example.org", "rcpt@example.net", scannertest.Ham())
+	m := regexp.MustCompile(`(?s)^DKIM-Signature:.*?[; \t]s=([^;]*);`).FindStringSubmatch(content(t, next.wait(t).data))
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+func TestKeysAreChangedByAReload(t *testing.T) {
+	z := dnstest.Serve(t, policies)
+	next := newSink(t)
+	dir := t.TempDir()
+	file := map[string]string{"one": dkimKey(t, z, dir, "one", dkimkey.Ed25519), "two": dkimKey(t, z, dir, "two", dkimkey.Ed25519)}
+	cfg := func(filters string) *config.Config {
+		return read(t, dir, fmt.Sprintf(`
+listeners: {smtp: {address: "127.0.0.1:0", chain: out}}
+api: {listen: ["127.0.0.1:0"]}
+%s
+smarthost: "[127.0.0.1]:%s"
+`, filters, next.addr[len("127.0.0.1:"):]))
+	}
+	with := func(selector string) *config.Config {
+		return cfg(fmt.Sprintf("filters: {sign: {kind: dkim, dkim: {keys: [{domain: example.org, selector: %s, file: %q}]}}}\nchains: {out: {filters: [sign]}}\ndelivery: {report_signer: sign}", selector, file[selector]))
+	}
+	a, _ := start(t, with("one"))
+	if got := signedWith(t, a, next); got != "one" {
+		t.Errorf("signed with %q, want one", got)
+	}
+	if _, err := a.Reload(t.Context(), with("two")); err != nil {
+		t.Fatal(err)
+	}
+	if got := signedWith(t, a, next); got != "two" {
+		t.Errorf("after a reload: signed with %q, want two", got)
+	}
+	if _, err := a.Reload(t.Context(), cfg("filters: {p: {}}\nchains: {out: {filters: [p]}}")); err != nil {
+		t.Errorf("the filter that signs is taken away: %v", err)
 	}
 }
