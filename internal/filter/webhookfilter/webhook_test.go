@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
@@ -318,4 +319,21 @@ func allocated() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.TotalAlloc
+}
+
+func TestServerIsVerifiedWithTheCAOfTheConfiguration(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, fine)
+	}))
+	defer server.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	address := strings.TrimPrefix(server.URL, "https://")
+	for url, want := range map[string]filter.Class{server.URL: "", "https://example.com/": "", "https://example.org/": filter.Unreachable} {
+		f := newFilter(t, Options{Server: hookclient.Options{URL: url, Address: address, CA: ca}})
+		if o := scannertest.Try(t, f, scannertest.Ham(), scannertest.Setup{}); o.Class() != want {
+			t.Errorf("%s: %+v, %v", url, o.Verdict, o.Err)
+		}
+	}
 }
