@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,9 +90,9 @@ func (t *tool) mailscannerCommand() *cobra.Command {
 }
 
 func checkBridge(o *mailscanner.Options) error {
-	for name, f := range map[string]mailscanner.Fate{"stored": o.WhenStored, "gone": o.WhenGone} {
-		if f != mailscanner.Hold && f != mailscanner.Discard && f != mailscanner.Reject {
-			return usage("--%s %q: want %s", name, f, strings.Join(mailscanner.Fates(), ", "))
+	for i, f := range []mailscanner.Fate{o.WhenStored, o.WhenGone} {
+		if !slices.Contains(mailscanner.Fates(), string(f)) {
+			return usage("--%s %q: want %s", []string{"stored", "gone"}[i], f, strings.Join(mailscanner.Fates(), ", "))
 		}
 	}
 	const maxLease, maxPatience = time.Hour, 7 * 24 * time.Hour
@@ -128,15 +129,20 @@ func fromConf(o *mailscanner.Options, file string, quarantineSet bool) error {
 	if err := conf.Check(); err != nil {
 		return usage("%s: %s", file, strings.ReplaceAll(err.Error(), "\n", "; ")).withHint("see docs/mailscanner.md")
 	}
-	dirs := map[string]*string{"Incoming Queue Dir": &o.Incoming, "Outgoing Queue Dir": &o.Outgoing}
-	if !quarantineSet {
-		dirs["Quarantine Dir"] = &o.Quarantine
-	}
-	for option, dir := range dirs {
-		if *dir == "" {
-			if *dir, err = conf.Dir(option); err != nil {
-				return usage("%s: %v", file, err).withHint("--incoming, --outgoing and --quarantine name them")
-			}
+	for _, d := range []struct {
+		option string
+		dir    *string
+		set    bool
+	}{
+		{"Incoming Queue Dir", &o.Incoming, o.Incoming != ""},
+		{"Outgoing Queue Dir", &o.Outgoing, o.Outgoing != ""},
+		{"Quarantine Dir", &o.Quarantine, quarantineSet},
+	} {
+		if d.set {
+			continue
+		}
+		if *d.dir, err = conf.Dir(d.option); err != nil {
+			return usage("%s: %v", file, err).withHint("--incoming, --outgoing and --quarantine name them")
 		}
 	}
 	return nil
