@@ -151,3 +151,29 @@ func owned(t *testing.T, file string) string {
 	}
 	return file
 }
+
+func TestWhatWasReceivedIsCheckedWhateverFiltersDidBefore(t *testing.T) {
+	z := dnstest.Serve(t, policies)
+	next := newSink(t)
+	spoiling := editing(t, miltertest.Packet{Command: 'm', Data: miltertest.Uint32(1) + miltertest.Strings("Subject", "[changed]")},
+		miltertest.Packet{Command: 'b', Data: "another body\r\n"})
+	b, _ := start(t, read(t, t.TempDir(), fmt.Sprintf(`
+listeners: {smtp: {address: "127.0.0.1:0", chain: in}}
+api: {listen: []}
+mynetworks: [192.0.2.200]
+relay_domains: [example.net]
+filters: {spoil: {kind: milter, address: %q}, auth: {kind: auth}}
+chains: {in: {filters: [spoil, auth]}}
+delivery: {dns_servers: [%q]}
+smarthost: "[127.0.0.1]:%s"
+`, spoiling, z.Addr, next.addr[len("127.0.0.1:"):])))
+	a := signing(t, z, b.Addr("smtp").String(), "simple/simple")
+	dial(t, a.Addr("smtp").String()).send(250, "bounce@example.org", "rcpt@example.net", scannertest.Ham())
+	got := content(t, next.wait(t).data)
+	if r := results(t, got); strings.Count(r, "dkim=pass") != 2 {
+		t.Errorf("got %s", r)
+	}
+	if !strings.Contains(got, "Subject: [changed]\r\n") || !strings.HasSuffix(got, "\r\n\r\nanother body\r\n") {
+		t.Errorf("the milter's edits are lost: %q", got)
+	}
+}
