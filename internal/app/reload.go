@@ -44,6 +44,7 @@ func (a *App) Reload(ctx context.Context, next *config.Config) (waiting []string
 		p.abandon()
 		return nil, err
 	}
+	a.certs.store.Keep(used(p.next))
 	a.life.Loaded(time.Now())
 	return waiting, nil
 }

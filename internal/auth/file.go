@@ -24,7 +24,8 @@ type FileOptions struct {
 	// Realm is put behind a login without "@" that the file does not have: with
 	// "example.org" the client ann is ann@example.org. "" adds nothing.
 	Realm string
-	// Hashes is how many passwords are hashed at a time: the number of processors.
+	// Hashes is how many passwords are hashed at a time: half the number of
+	// processors, so that guessing leaves the other half to mail.
 	Hashes int
 	Logger *slog.Logger
 }
@@ -53,7 +54,7 @@ type stamp struct {
 // OpenFile reads a password file.
 func OpenFile(o FileOptions) (*File, error) {
 	if o.Hashes <= 0 {
-		o.Hashes = max(runtime.GOMAXPROCS(0), 2)
+		o.Hashes = max(runtime.GOMAXPROCS(0)/2, 1)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
