@@ -167,10 +167,7 @@ func (s *submitting) envelope() ([]byte, error) {
 }
 
 // input marks the errors of reading it, which are not those of the connection.
-type input struct {
-	r   io.Reader
-	err error
-}
+type input struct{ r io.Reader }
 
 func (i *input) Read(p []byte) (int, error) {
 	n, err := i.r.Read(p)

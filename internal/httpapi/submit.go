@@ -21,8 +21,6 @@ import (
 	"mtad/queue"
 )
 
-const mediaMessage = "message/rfc822"
-
 // createMessage takes a message. It is not among the generated handlers: the body
 // is a stream in one of several forms.
 func (s *Server) createMessage(w http.ResponseWriter, r *http.Request) {
