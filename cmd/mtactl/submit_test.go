@@ -110,7 +110,9 @@ func TestSubmitTrustsNothingButA201(t *testing.T) {
 		"200":      answerJSON(200, api.Submitted{ID: someID}),
 		"no ID":    answerJSON(201, api.Submitted{}),
 		"web page": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) },
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://example.org/", http.StatusTemporaryRedirect) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://example.org/", http.StatusTemporaryRedirect)
+		},
 		"half an answer": func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Length", "100")

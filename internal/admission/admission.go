@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +69,17 @@ func (d *Door) Set(s Settings) { d.settings.Store(&s) }
 
 // Settings are those in use.
 func (d *Door) Settings() Settings { return *d.settings.Load() }
+
+// GrantOf is what a local user may do, by the uid and the groups, the primary one
+// among them, that the kernel names: everything for root and the user of this process, otherwise
+// what the rules say.
+func (d *Door) GrantOf(uid int, groups []int) (Grant, bool) {
+	s := d.settings.Load()
+	if uid == 0 || uid == os.Geteuid() {
+		return Unlimited(s.Chain), true
+	}
+	return s.Rules.For(uid, groups)
+}
 
 // Limits are the bounds of a block of the submission format.
 func (d *Door) Limits() submission.Limits {

@@ -46,11 +46,6 @@ func (r Rules) For(uid int, groups []int) (Grant, bool) {
 	return Grant{}, false
 }
 
-// WantsGroups says that For looks at groups.
-func (r Rules) WantsGroups() bool {
-	return slices.ContainsFunc(r, func(r Rule) bool { return r.GID >= 0 })
-}
-
 // maySend says whether path, canonical and with its domain, may be the sender.
 func (g *Grant) maySend(path string, own func(local, domain string) bool) bool {
 	if path == "" || len(g.Senders) == 0 {

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -327,5 +328,42 @@ func TestNothingInARequestForgesTheUser(t *testing.T) {
 	res.Body.Close()
 	if res.StatusCode != 401 {
 		t.Errorf("over TCP: %d, want 401", res.StatusCode)
+	}
+}
+
+// A reload changes who may submit, for the next message.
+func TestSubmissionRulesAreReloaded(t *testing.T) {
+	dir := t.TempDir()
+	text := func(attributes string) string {
+		return fmt.Sprintf("listeners: {}\nroutes: [{match: \"*\", transport: discard}]\napi: {listen: [\"127.0.0.1:0\"], tokens: {program: {sha256: \"%x\", scopes: [submit], submit: {client_attributes: %s}}}}\n",
+			sha256.Sum256([]byte(secret)), attributes)
+	}
+	a, _ := start(t, read(t, dir, text("none")))
+	hand := func() int {
+		req, _ := http.NewRequest("POST", "http://"+a.Addr("api").String()+"/v1/messages", strings.NewReader(fullExample(t)))
+		req.Header.Set("Authorization", "Bearer "+secret)
+		req.Header.Set("Content-Type", "application/vnd.mtad.submission")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	if got := hand(); got != 403 {
+		t.Errorf("before: %d, want 403", got)
+	}
+	if _, err := a.Reload(t.Context(), read(t, dir, text("any"))); err != nil {
+		t.Fatal(err)
+	}
+	if got := hand(); got != 201 {
+		t.Errorf("after: %d, want 201", got)
+	}
+	_, err := a.Reload(t.Context(), read(t, dir, text("none")+"submission: {allow: [{user: no-such-user-here}]}\n"))
+	if err == nil || !strings.Contains(err.Error(), "no-such-user-here") {
+		t.Errorf("a user that does not exist: %v", err)
+	}
+	if got := hand(); got != 201 {
+		t.Errorf("after a refused reload: %d, want 201", got)
 	}
 }

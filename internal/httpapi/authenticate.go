@@ -100,18 +100,16 @@ func (s *Server) identify(r *http.Request) (*caller, *filterproto.Error) {
 // mayHandIn gives a local user what submission.allow says.
 func (s *Server) mayHandIn(who *caller, c credentials) {
 	who.local, who.login, who.as = true, loginOf(c.uid), "uid:"+strconv.Itoa(c.uid)
-	settings := s.door.Settings()
-	if c.uid == 0 || c.uid == os.Geteuid() {
-		who.grant = admission.Unlimited(settings.Chain)
-		return
-	}
-	grant, ok := settings.Rules.For(c.uid, c.groups)
+	own := c.uid == 0 || c.uid == os.Geteuid() // its scopes are those of Options.Peers
+	grant, ok := s.door.GrantOf(c.uid, c.groups)
 	switch {
 	case ok:
 		who.grant = grant
-		who.scopes = append(slices.Clip(who.scopes), ScopeSubmit)
+		if !own {
+			who.scopes = append(slices.Clip(who.scopes), ScopeSubmit)
+		}
 	case who.has(ScopeSubmit): // by api.peers
-		who.grant = admission.Grant{Chain: settings.Chain}
+		who.grant = admission.Grant{Chain: s.door.Settings().Chain}
 	}
 }
 
