@@ -52,10 +52,10 @@ func submissionKeys() []Key {
 	const p = "submission."
 	return slices.Concat([]Key{
 		{Path: p + "allow[].everyone", Default: "false", Live: true, Doc: "`true`: the rule is for every local user. Of `everyone`, `uid`, `gid`, `user` and `group` exactly one is given. The first rule that fits a user decides; a user whom none fits may not submit. Root and the user who runs mtad need no rule, may do everything, and are bounded by `submission.recipients` and `submission.message_size` alone. Without `submission.allow` there is one rule, `everyone: true`; an empty list lets nobody else submit."},
-		{Path: p + "allow[].uid", Min: "0", Max: "4294967294", Live: true, Doc: "The rule is for this user ID."},
-		{Path: p + "allow[].gid", Min: "0", Max: "4294967294", Live: true, Doc: "The rule is for processes in this group, primary or supplementary, by ID."},
-		{Path: p + "allow[].user", Is: "login", Live: true, Doc: "The rule is for this user, by name."},
-		{Path: p + "allow[].group", Is: "login", Live: true, Doc: "The rule is for processes in this group, by name."},
+		{Path: p + "allow[].uid", Min: "0", Max: "4294967294", Live: true, Doc: "The rule is for this user ID. Exactly one of `everyone`, `uid`, `gid`, `user` and `group` is given."},
+		{Path: p + "allow[].gid", Min: "0", Max: "4294967294", Live: true, Doc: "The rule is for processes in this group, primary or supplementary, by ID. Exactly one of the five is given."},
+		{Path: p + "allow[].user", Is: "login", Live: true, Doc: "The rule is for this user, by name. Exactly one of the five is given."},
+		{Path: p + "allow[].group", Is: "login", Live: true, Doc: "The rule is for processes in this group, by name. Exactly one of the five is given."},
 	}, grantKeys(p+"allow[]."), []Key{
 		{Path: p + "chain", Is: "name", Live: true, Doc: "The filter chain of what is handed in over the API or by the helper, where a rule or token names no other. Default: no filters."},
 		{Path: p + "recipients", Default: "1000", Min: "1", Max: "50000", Live: true, Doc: "Recipients of one message."},
