@@ -405,3 +405,38 @@ func clientPair(t *testing.T, dir string) *tls.Certificate {
 func fingerprint(c *x509.Certificate) string {
 	return fmt.Sprintf("%X", sha256.Sum256(c.Raw))
 }
+
+func TestAReloadChangesWhoMayLogIn(t *testing.T) {
+	dir := t.TempDir()
+	writePair(t, dir, 1)
+	one, two := t.TempDir(), t.TempDir()
+	text := func(file string) string {
+		return fmt.Sprintf(`
+tls: {certificate: %[1]s/c.pem, key: %[1]s/k.pem}
+listeners:
+  submissions: {kind: submissions, address: "127.0.0.1:0", auth: people}
+auth:
+  people: {password_file: %[2]s, max_delay: 1ms}
+api: {listen: []}
+`, dir, file)
+	}
+	first := passwords(t, one, map[string]string{"ann": "secret"})
+	second := passwords(t, two, map[string]string{"bob": "other"})
+	a, _ := start(t, read(t, dir, text(first)))
+	try := func(user, password, want string) {
+		t.Helper()
+		s := speak(t, a.Addr("submissions"), true)
+		s.say("EHLO client.test", "250")
+		s.say(authPlain(user, password), want)
+	}
+	try("ann", "secret", "235")
+	if _, err := a.Reload(t.Context(), read(t, dir, text(second))); err != nil {
+		t.Fatal(err)
+	}
+	try("ann", "secret", "535")
+	try("bob", "other", "235")
+	if _, err := a.Reload(t.Context(), read(t, dir, text(dir+"/none"))); err == nil {
+		t.Error("a password file that is not there was taken")
+	}
+	try("bob", "other", "235")
+}
