@@ -274,8 +274,11 @@ func TestADaemonKilledAtAnyStepIsNoSuccess(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			file, socket := crashConfig(t, t.TempDir())
 			p := spawn(t, file)
-			between := (&cutter{up: c.up, down: c.down, kill: func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() }}).serve(t, socket)
+			victim := p.cmd
+			kill := sync.OnceFunc(func() { _ = victim.Process.Kill(); _ = victim.Wait() })
+			between := (&cutter{up: c.up, down: c.down, kill: kill}).serve(t, socket)
 			status, out, words := runHelper(t, between, strings.NewReader(in), "submit", "--key", "k")
+			kill() // it is dead: this waits for its end
 			if status != 75 || out != "" || strings.Count(words, "\n") != 1 {
 				t.Errorf("status %d, %q, %q; want 75 and one line", status, out, words)
 			}
