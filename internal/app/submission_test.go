@@ -367,3 +367,26 @@ func TestSubmissionRulesAreReloaded(t *testing.T) {
 		t.Errorf("after a refused reload: %d, want 201", got)
 	}
 }
+
+// A filter that judges while the helper waits has the last word.
+func TestAFilterRefusesASubmissionAtOnce(t *testing.T) {
+	a, _ := start(t, read(t, t.TempDir(), filterConfig("127.0.0.1:1", "inline")+"submission: {chain: scan}\n"))
+	type result struct {
+		status     int
+		out, words string
+	}
+	done := make(chan result, 1)
+	mtactl(t)
+	go func() {
+		status, out, words := runHelper(t, a.Addr("api.unix").String(), strings.NewReader(fullExample(t)), "submit")
+		done <- result{status, out, words}
+	}()
+	s := newScanner(t, a)
+	s.judge(s.claim().Token, filterproto.Verdict{Disposition: filterproto.Reject, Reply: &filterproto.Reply{Code: 554, Enhanced: "5.7.1", Text: "a virus"}})
+	if got := <-done; got.status != 69 || got.out != "" || !strings.Contains(got.words, "554 5.7.1 a virus") {
+		t.Errorf("%+v", got)
+	}
+	if n, err := a.Queue().Count(t.Context(), queue.Filter{}); err != nil || n.Messages != 0 {
+		t.Errorf("%d messages, %v", n.Messages, err)
+	}
+}
