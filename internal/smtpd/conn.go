@@ -35,8 +35,8 @@ type wire struct {
 	large *[]byte // buf, when it is a borrowed one
 
 	dialogue bool // the next line is one of the AUTH command's
-	out   []byte
-	lost  error // first error of a write; nothing is written after it
+	out      []byte
+	lost     error // first error of a write; nothing is written after it
 
 	readBy, writeBy time.Time // deadlines as set
 	sessionEnd      time.Time // zero: none

@@ -49,8 +49,8 @@ type Conversation struct {
 	Secure   *tls.Conn        // with TLS: the connection; not to be read or written
 	Leaf     *tls.Certificate // with TLS: what we showed, if Options.TLS says it to its Conn
 	Local    netip.Addr       // ours; invalid: unknown
-	Envelope *queue.Envelope // of the transaction; recipients so far
-	State    any             // the Policy's own
+	Envelope *queue.Envelope  // of the transaction; recipients so far
+	State    any              // the Policy's own
 }
 
 type stage func(context.Context, *Conversation) *smtp.Reply
