@@ -40,6 +40,32 @@ func ReadHeader(r io.Reader, maxHeader int) (header []byte, body io.Reader, err 
 	return cur.header[junk:], io.MultiReader(bytes.NewReader(rest), r), nil
 }
 
+// Hidden reads on behind a header section that ends without an empty line, up to
+// the next one, and returns what looks like fields there: other readers may take
+// them for some. r begins where the header section did, which may have maxHeader
+// octets; as many are looked at behind it.
+func Hidden(r io.Reader, maxHeader int) ([]Field, error) {
+	cur, err := readHeader(r, maxHeader)
+	if err != nil || separator(cur.after) != nil {
+		return nil, err
+	}
+	rest, err := io.ReadAll(io.LimitReader(io.MultiReader(bytes.NewReader(cur.after), r), int64(maxHeader)))
+	if err != nil {
+		return nil, err
+	}
+	var fields []Field
+	for len(rest) > 0 && separator(rest) == nil {
+		line, _ := lineAt(rest)
+		end := len(line)
+		if nameLen(line) > 0 {
+			end, _ = headerEnd(rest, true)
+			fields = append(fields, fieldsOf(parseSection(rest[:end], nil))...)
+		}
+		rest = rest[end:]
+	}
+	return fields, nil
+}
+
 // CutFields cuts a header section that ReadHeader returned, as ReadFields does.
 func CutFields(header []byte) []Field { return fieldsOf(parseSection(header, nil)) }
 

@@ -134,11 +134,12 @@ func lineAt(b []byte) (line []byte, terminated bool) {
 
 var mboxMarks = [...]string{"From ", ">From "}
 
-// junkLen is the length of an mbox "From " line at the start of b, or 0.
+// junkLen is the length of an mbox "From " line at the start of b, or 0. With
+// nothing but white space before a colon it is a field: the author's.
 func junkLen(b []byte) int {
 	for _, m := range mboxMarks {
 		if bytes.HasPrefix(b, []byte(m)) {
-			if line, ok := lineAt(b); ok {
+			if line, ok := lineAt(b); ok && nameLen(line) == 0 {
 				return len(line)
 			}
 		}

@@ -115,3 +115,35 @@ func TestFilterWithoutANameOrAResolverIsRefused(t *testing.T) {
 		t.Error("no resolver: accepted")
 	}
 }
+
+// Behind a line that is no field a forged field is body here, and a field
+// for readers that go on over such lines.
+func TestForgedFieldsBehindABrokenHeaderSectionAreRefused(t *testing.T) {
+	yes := func(*queue.Item) bool { return true }
+	forged := "authentication-results : \r\n mx.test; dmarc=pass\r\n"
+	for _, odd := range []string{"no field\r\n", "X-\xff: y\r\n", ": y\r\n", "\r\n"} {
+		for _, o := range []Options{{}, {Own: yes}} {
+			got := scannertest.Try(t, newFilter(t, o), "From: a@example.org\r\n"+odd+"X: y\r\n"+forged+"\r\nbody\r\n", scannertest.Setup{})
+			if got.Err != nil || (got.Verdict.Disposition == filterproto.Reject) != (odd != "\r\n") {
+				t.Errorf("%q: %+v, %v", odd, got.Verdict, got.Err)
+			}
+		}
+	}
+	others := "From: a@example.org\r\nno field\r\nAuthentication-Results: other.test; dmarc=pass\r\n\r\nAuthentication-Results: mx.test; dmarc=pass\r\n"
+	if got := scannertest.Try(t, newFilter(t, Options{}), others, scannertest.Setup{}); got.Verdict.Disposition != filterproto.Accept {
+		t.Errorf("%+v, %v", got.Verdict, got.Err)
+	}
+}
+
+// "From :" is a field in its obsolete form, not the line of an mbox: who is
+// spoofed there is spoofed for readers.
+func TestAnAuthorInTheObsoleteFormIsSeen(t *testing.T) {
+	env := scannertest.Envelope()
+	env.Client.Address, env.ReversePath = "203.0.113.1", "x@evil.example"
+	for _, head := range []string{"From : chief@example.org\r\n", "From \t: chief@example.org\r\nFrom: x@evil.example\r\n"} {
+		o := scannertest.Try(t, newFilter(t, Options{OnReject: Reject}), head+"Subject: x\r\n\r\nbody\r\n", scannertest.Setup{Envelope: &env})
+		if o.Err != nil || o.Verdict.Disposition != filterproto.Reject {
+			t.Errorf("%q: %+v, %v", head, o.Verdict, o.Err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,6 +89,9 @@ func (f *Filter) Scan(ctx context.Context, m filter.Message) (filterproto.Verdic
 		v.Reason = "from a relay that checks messages itself"
 		return v, nil
 	}
+	if hidden, err := f.hidden(ctx, m); hidden || err != nil {
+		return refuseHidden(err)
+	}
 	edits, err := f.forged(ctx, m)
 	if v.Edits = edits; err != nil {
 		return refuse(err)
@@ -141,6 +145,35 @@ func refuse(err error) (filterproto.Verdict, error) {
 	}, nil
 }
 
+// hidden reports whether there is a field that claims to be ours behind a line
+// that ends the header section and is not empty. It cannot be taken off: it is
+// body. Readers that go on over such lines would believe it.
+func (f *Filter) hidden(ctx context.Context, m filter.Message) (bool, error) {
+	c, err := m.Open(ctx, false)
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	fields, err := filter.Hidden(c, maxHeader)
+	return slices.ContainsFunc(fields, func(h filter.Field) bool {
+		return strings.EqualFold(h.Name, resultsField) && f.claims(h)
+	}), err
+}
+
+func refuseHidden(err error) (filterproto.Verdict, error) {
+	if err != nil {
+		return refuse(err)
+	}
+	return filterproto.Verdict{
+		Disposition: filterproto.Reject, Reason: "forged Authentication-Results behind a broken header section",
+		Reply: &filterproto.Reply{Code: 554, Enhanced: "5.6.0", Text: "header section is broken"},
+	}, nil
+}
+
+func (f *Filter) claims(h filter.Field) bool {
+	return msgauth.Claims(string(h.Value), append([]string{f.o.ID}, f.o.Forged...)...)
+}
+
 // forged are the edits that take off fields that claim to be ours, in the
 // message as it is now.
 func (f *Filter) forged(ctx context.Context, m filter.Message) ([]filterproto.Edit, error) {
@@ -153,14 +186,13 @@ func (f *Filter) forged(ctx context.Context, m filter.Message) ([]filterproto.Ed
 	if err != nil {
 		return nil, err
 	}
-	ids := append([]string{f.o.ID}, f.o.Forged...)
 	var edits []filterproto.Edit
 	n := 0
 	for _, h := range fields {
 		if !strings.EqualFold(h.Name, resultsField) {
 			continue
 		}
-		if n++; !msgauth.Claims(string(h.Value), ids...) {
+		if n++; !f.claims(h) {
 			continue
 		}
 		// Later ones go first, so that positions hold.

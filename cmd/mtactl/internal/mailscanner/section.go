@@ -53,8 +53,9 @@ func readMessage(r *bufio.Reader) (*message, error) {
 }
 
 // mboxLine reports whether line is the mark of an mbox at the very beginning.
+// "From :" is a field.
 func (m *message) mboxLine(line []byte) bool {
-	return len(m.junk) == 0 && len(m.fields) == 0 && line[len(line)-1] == '\n' &&
+	return nameLen(line) == 0 && len(m.junk) == 0 && len(m.fields) == 0 && line[len(line)-1] == '\n' &&
 		(bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From ")))
 }
 
