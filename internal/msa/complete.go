@@ -145,8 +145,8 @@ func (c *Completer) pass(p []byte) {
 	}
 }
 
-// end adds what is missing, and then more if something was added or the body
-// begins without an empty line.
+// end adds what is missing, and then more, an empty line where the body begins
+// without one, if something was added or From was judged.
 func (c *Completer) end(more []byte) {
 	c.done = true
 	from, readable := c.authors()
@@ -154,9 +154,10 @@ func (c *Completer) end(more []byte) {
 		c.err = c.o.Refuse(from, readable)
 	}
 	added := c.fields(from, readable)
-	if len(added) == 0 {
+	if len(added) == 0 && c.o.Refuse == nil {
 		return
 	}
+	// Where From was looked at, nobody may take more lines for fields than we did.
 	c.pass(append(added, more...))
 }
 

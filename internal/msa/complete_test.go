@@ -155,3 +155,18 @@ func FuzzCompleter(f *testing.F) {
 		}
 	})
 }
+
+// A line that is no field ends the header section here; readers that go on over
+// it must not find another From than the one that was judged.
+func TestNoFieldIsHiddenBehindALineThatIsNone(t *testing.T) {
+	o := CompleterOptions{Refuse: func([]string, bool) error { return nil }}
+	const head = "From: ann@example.org\r\n"
+	for _, odd := range []string{"no field\r\n", "X-\xff: y\r\n", "\x01: y\r\n", ": y\r\n", "a b: y\r\n"} {
+		const hidden = "From: chief@example.com\r\n\r\nbody\r\n"
+		for _, n := range []int{1, 3, 1 << 20} {
+			if got, err := complete(t, o, head+odd+hidden, n); err != nil || got != head+"\r\n"+odd+hidden {
+				t.Errorf("%q in pieces of %d: %q, %v", odd, n, got, err)
+			}
+		}
+	}
+}
