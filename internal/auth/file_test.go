@@ -176,3 +176,25 @@ func TestHashingIsBoundedAndEndsWithTheSession(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A login of two lines is shut by one of them: an administrator who locks the
+// password does not mean that SCRAM still opens.
+func TestALoginIsShutByEitherOfItsLines(t *testing.T) {
+	hash, err := Hash("sha512-crypt", "pw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := keysOf(t, "pw")
+	for _, lines := range [][]string{
+		{"ann:!" + hash, "ann:" + keys}, {"ann:" + keys, "ann:*"}, {"ann:!" + keys, "ann:" + hash}, {"ann:" + hash, "ann:!" + keys},
+	} {
+		f := openFile(t, "", lines...)
+		if verify(t, f, "ann", "pw") {
+			t.Errorf("%q: the password opens", lines)
+		}
+		_, got, err := f.Keys("ann")
+		if want, _ := parseKeys(strings.TrimPrefix(keys, "{SCRAM-SHA-256}")); err != nil || bytes.Equal(got.StoredKey, want.StoredKey) {
+			t.Errorf("%q: SCRAM opens, %v", lines, err)
+		}
+	}
+}

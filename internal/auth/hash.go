@@ -36,6 +36,7 @@ const MaxPassword = 1024
 type secret struct {
 	digest algorithm.Digest         // nil: there is none
 	keys   *scram.StoredCredentials // nil: there are none
+	shut   bool                     // nobody logs in, whatever else the file has of the login
 }
 
 // matches compares in constant time. Where there are both, the hash decides.

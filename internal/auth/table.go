@@ -26,8 +26,8 @@ type table struct {
 // parseTable reads a password file: "login:hash" in each line, fields behind the
 // second one of no interest (those of a Dovecot passwd-file), "#" begins a
 // comment line. A login may have two lines, a hash and SCRAM keys. A hash that
-// begins with "!" or "*" is that of a login that is shut. Letters of a login
-// are compared in lower case.
+// begins with "!" or "*" shuts the login, also where its other line does not.
+// Letters of a login are compared in lower case.
 func parseTable(r io.Reader) (*table, error) {
 	t := &table{byName: map[string]*secret{}}
 	lines := bufio.NewScanner(io.LimitReader(r, maxTable+1))
@@ -69,6 +69,7 @@ func (t *table) line(b []byte) error {
 		t.byName[name] = s
 	}
 	if strings.HasPrefix(hash, "!") || strings.HasPrefix(hash, "*") {
+		s.shut = true
 		return nil
 	}
 	return s.add(hash)
@@ -77,6 +78,9 @@ func (t *table) line(b []byte) error {
 func (t *table) finish() {
 	t.scram = len(t.byName) > 0
 	for name, s := range t.byName {
+		if s.shut {
+			s.digest, s.keys = nil, nil
+		}
 		t.names = append(t.names, name)
 		t.scram = t.scram && s.keys != nil
 	}
