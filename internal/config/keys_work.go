@@ -19,7 +19,7 @@ func deliveryKeys() []Key {
 		{Path: "delivery.destination_max", Default: "20", Min: "1", Max: "1000", Doc: "Connections to one next hop at most."},
 		{Path: "delivery.min_backoff", Default: "5m", Min: "1s", Max: "24h", Doc: "Wait after the first failed attempt; it doubles with each further one."},
 		{Path: "delivery.max_backoff", Default: "4h", Min: "1s", Max: "7d", Doc: "The longest wait between attempts."},
-		{Path: "delivery.lifetime", Default: "5d", Min: "1m", Max: "100d", Doc: "A message that could not be delivered for this long goes back to its sender."},
+		{Path: "delivery.lifetime", Default: "5d", Min: "1m", Max: "100d", Doc: "A message that could not be delivered for this long, from its acceptance or from the end of its last hold, goes back to its sender."},
 		{Path: "delivery.bounce_lifetime", Default: "5d", Min: "1m", Max: "100d", Doc: "The same for messages with the null reverse-path."},
 		{Path: "delivery.delay_warning", Default: "4h", Min: "0", Max: "100d", Doc: "Age at which the sender is told of a delay, once. 0: never, unless NOTIFY=DELAY asks for it."},
 		{Path: "delivery.tls", Default: TLSOpportunistic, Enum: []string{TLSNone, TLSOpportunistic, TLSRequired, TLSVerified}, Doc: "STARTTLS towards next hops: never; when offered; `required`, with any certificate; or `verified`, with a valid one for the name of the next hop."},

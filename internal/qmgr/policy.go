@@ -30,15 +30,23 @@ func (p *policy) backoff(attempts int, r float64) time.Duration {
 	return time.Duration(min(max(d, float64(p.min)), float64(p.max)))
 }
 
-// expires is when delivery is given up.
+// expires is when delivery is given up. What was held begins anew when it is let
+// go: a message that comes out of quarantine after a week is not to fail at the
+// first 4yz.
 func (p *policy) expires(it *queue.Item) time.Time {
+	began := it.Created
+	for i := range it.Trail {
+		if s := &it.Trail[i]; s.Kind == queue.EventReleased && s.At.After(began) {
+			began = s.At
+		}
+	}
 	switch {
 	case !it.Expires.IsZero():
 		return it.Expires
 	case it.Envelope.ReversePath == "":
-		return it.Created.Add(p.nullLifetime)
+		return began.Add(p.nullLifetime)
 	}
-	return it.Created.Add(p.lifetime)
+	return began.Add(p.lifetime)
 }
 
 // retryAt is when an item is due again that would wait until at: not after its
