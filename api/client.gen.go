@@ -218,7 +218,9 @@ type ClientInterface interface {
 	// `application/vnd.mtad.submission` the envelope is in the body
 	// (spec/submission.md) and no query parameter of the envelope is taken; with
 	// `message/rfc822` it is in the query, with `from` and at least one `to`. Line
-	// ends of any kind become CRLF.
+	// ends of any kind become CRLF. With `application/json` mtad makes the message
+	// (docs/rest.md); the first thing that is wrong with it is named with its path, as
+	// in `attachments[2].name`.
 	//
 	// What a caller may use as sender, recipient and client attributes is part of
 	// its grant: `submission.allow` and `api.tokens.*.submit` of the configuration.
@@ -228,6 +230,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/messages (the `CreateMessage` operationId).
 	CreateMessageWithBody(ctx context.Context, params *CreateMessageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateMessage Hand in a message.
+	//
+	// 201 means that the message is committed to the queue; after any other answer
+	// it is not there, `uncertain` excepted. The body is streamed. With
+	// `application/vnd.mtad.submission` the envelope is in the body
+	// (spec/submission.md) and no query parameter of the envelope is taken; with
+	// `message/rfc822` it is in the query, with `from` and at least one `to`. Line
+	// ends of any kind become CRLF. With `application/json` mtad makes the message
+	// (docs/rest.md); the first thing that is wrong with it is named with its path, as
+	// in `attachments[2].name`.
+	//
+	// What a caller may use as sender, recipient and client attributes is part of
+	// its grant: `submission.allow` and `api.tokens.*.submit` of the configuration.
+	// A user on the unix socket whom that list names needs no token.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/messages (the `CreateMessage` operationId).
+	CreateMessage(ctx context.Context, params *CreateMessageParams, body CreateMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSubmission What became of a message, by recipient.
 	//
@@ -632,7 +654,9 @@ func (c *Client) CreateClaims(ctx context.Context, filter FilterName, body Creat
 // `application/vnd.mtad.submission` the envelope is in the body
 // (spec/submission.md) and no query parameter of the envelope is taken; with
 // `message/rfc822` it is in the query, with `from` and at least one `to`. Line
-// ends of any kind become CRLF.
+// ends of any kind become CRLF. With `application/json` mtad makes the message
+// (docs/rest.md); the first thing that is wrong with it is named with its path, as
+// in `attachments[2].name`.
 //
 // What a caller may use as sender, recipient and client attributes is part of
 // its grant: `submission.allow` and `api.tokens.*.submit` of the configuration.
@@ -643,6 +667,36 @@ func (c *Client) CreateClaims(ctx context.Context, filter FilterName, body Creat
 // Corresponds with POST /v1/messages (the `CreateMessage` operationId).
 func (c *Client) CreateMessageWithBody(ctx context.Context, params *CreateMessageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateMessageRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateMessage Hand in a message.
+//
+// 201 means that the message is committed to the queue; after any other answer
+// it is not there, `uncertain` excepted. The body is streamed. With
+// `application/vnd.mtad.submission` the envelope is in the body
+// (spec/submission.md) and no query parameter of the envelope is taken; with
+// `message/rfc822` it is in the query, with `from` and at least one `to`. Line
+// ends of any kind become CRLF. With `application/json` mtad makes the message
+// (docs/rest.md); the first thing that is wrong with it is named with its path, as
+// in `attachments[2].name`.
+//
+// What a caller may use as sender, recipient and client attributes is part of
+// its grant: `submission.allow` and `api.tokens.*.submit` of the configuration.
+// A user on the unix socket whom that list names needs no token.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/messages (the `CreateMessage` operationId).
+func (c *Client) CreateMessage(ctx context.Context, params *CreateMessageParams, body CreateMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateMessageRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1441,6 +1495,17 @@ func NewCreateClaimsRequestWithBody(server string, filter FilterName, contentTyp
 	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
+}
+
+// NewCreateMessageRequest calls the generic CreateMessage builder with application/json body
+func NewCreateMessageRequest(server string, params *CreateMessageParams, body CreateMessageJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateMessageRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCreateMessageRequestWithBody constructs an http.Request for the CreateMessage method, with any body, and a specified content type
@@ -2442,7 +2507,9 @@ type ClientWithResponsesInterface interface {
 	// `application/vnd.mtad.submission` the envelope is in the body
 	// (spec/submission.md) and no query parameter of the envelope is taken; with
 	// `message/rfc822` it is in the query, with `from` and at least one `to`. Line
-	// ends of any kind become CRLF.
+	// ends of any kind become CRLF. With `application/json` mtad makes the message
+	// (docs/rest.md); the first thing that is wrong with it is named with its path, as
+	// in `attachments[2].name`.
 	//
 	// What a caller may use as sender, recipient and client attributes is part of
 	// its grant: `submission.allow` and `api.tokens.*.submit` of the configuration.
@@ -2452,6 +2519,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/messages (the `CreateMessage` operationId).
 	CreateMessageWithBodyWithResponse(ctx context.Context, params *CreateMessageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateMessageResponse, error)
+
+	// CreateMessageWithResponse Hand in a message.
+	//
+	// 201 means that the message is committed to the queue; after any other answer
+	// it is not there, `uncertain` excepted. The body is streamed. With
+	// `application/vnd.mtad.submission` the envelope is in the body
+	// (spec/submission.md) and no query parameter of the envelope is taken; with
+	// `message/rfc822` it is in the query, with `from` and at least one `to`. Line
+	// ends of any kind become CRLF. With `application/json` mtad makes the message
+	// (docs/rest.md); the first thing that is wrong with it is named with its path, as
+	// in `attachments[2].name`.
+	//
+	// What a caller may use as sender, recipient and client attributes is part of
+	// its grant: `submission.allow` and `api.tokens.*.submit` of the configuration.
+	// A user on the unix socket whom that list names needs no token.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/messages (the `CreateMessage` operationId).
+	CreateMessageWithResponse(ctx context.Context, params *CreateMessageParams, body CreateMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateMessageResponse, error)
 
 	// GetSubmissionWithResponse What became of a message, by recipient.
 	//
@@ -4155,7 +4242,9 @@ func (c *ClientWithResponses) CreateClaimsWithResponse(ctx context.Context, filt
 // `application/vnd.mtad.submission` the envelope is in the body
 // (spec/submission.md) and no query parameter of the envelope is taken; with
 // `message/rfc822` it is in the query, with `from` and at least one `to`. Line
-// ends of any kind become CRLF.
+// ends of any kind become CRLF. With `application/json` mtad makes the message
+// (docs/rest.md); the first thing that is wrong with it is named with its path, as
+// in `attachments[2].name`.
 //
 // What a caller may use as sender, recipient and client attributes is part of
 // its grant: `submission.allow` and `api.tokens.*.submit` of the configuration.
@@ -4166,6 +4255,32 @@ func (c *ClientWithResponses) CreateClaimsWithResponse(ctx context.Context, filt
 // Corresponds with POST /v1/messages (the `CreateMessage` operationId).
 func (c *ClientWithResponses) CreateMessageWithBodyWithResponse(ctx context.Context, params *CreateMessageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateMessageResponse, error) {
 	rsp, err := c.CreateMessageWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateMessageResponse(rsp)
+}
+
+// CreateMessageWithResponse Hand in a message.
+//
+// 201 means that the message is committed to the queue; after any other answer
+// it is not there, `uncertain` excepted. The body is streamed. With
+// `application/vnd.mtad.submission` the envelope is in the body
+// (spec/submission.md) and no query parameter of the envelope is taken; with
+// `message/rfc822` it is in the query, with `from` and at least one `to`. Line
+// ends of any kind become CRLF. With `application/json` mtad makes the message
+// (docs/rest.md); the first thing that is wrong with it is named with its path, as
+// in `attachments[2].name`.
+//
+// What a caller may use as sender, recipient and client attributes is part of
+// its grant: `submission.allow` and `api.tokens.*.submit` of the configuration.
+// A user on the unix socket whom that list names needs no token.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/messages (the `CreateMessage` operationId).
+func (c *ClientWithResponses) CreateMessageWithResponse(ctx context.Context, params *CreateMessageParams, body CreateMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateMessageResponse, error) {
+	rsp, err := c.CreateMessage(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

@@ -4,9 +4,12 @@
 package api
 
 import (
+	"encoding/json"
 	"time"
 
 	"mtad/filterproto"
+
+	"github.com/oapi-codegen/runtime"
 )
 
 // Defines values for ActionKind.
@@ -99,6 +102,24 @@ func (e HoldThen) Valid() bool {
 	case HoldThenDelete:
 		return true
 	case HoldThenRelease:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewAttachmentDisposition.
+const (
+	Attachment NewAttachmentDisposition = "attachment"
+	Inline     NewAttachmentDisposition = "inline"
+)
+
+// Valid indicates whether the value is a known member of the NewAttachmentDisposition enum.
+func (e NewAttachmentDisposition) Valid() bool {
+	switch e {
+	case Attachment:
+		return true
+	case Inline:
 		return true
 	default:
 		return false
@@ -444,6 +465,31 @@ type Liveness struct {
 	Status string `json:"status"`
 }
 
+// Mailbox An address, with or without a name.
+type Mailbox struct {
+	union json.RawMessage
+}
+
+// Mailbox0 `a@example.org` or `Name <a@example.org>`.
+type Mailbox0 = string
+
+// MailboxObject defines model for MailboxObject.
+type MailboxObject struct {
+	Address string `json:"address"`
+	Name    string `json:"name,omitempty,omitzero"`
+}
+
+// Mailboxes One address or several.
+type Mailboxes struct {
+	union json.RawMessage
+}
+
+// Mailboxes0 defines model for Mailboxes.0.
+type Mailboxes0 = string
+
+// Mailboxes2 defines model for Mailboxes.2.
+type Mailboxes2 = []Mailbox
+
 // Message A message in the queue, a part of a split one, or a finished one.
 type Message struct {
 	Attempts int       `json:"attempts"`
@@ -493,6 +539,100 @@ type MessagePage struct {
 
 	// Partial Some of the store could not answer.
 	Partial bool `json:"partial,omitempty,omitzero"`
+}
+
+// NewAttachment defines model for NewAttachment.
+type NewAttachment struct {
+	// Cid The name by which the HTML shows it, as in `<img src="cid:NAME">`.
+	Cid string `json:"cid,omitempty,omitzero"`
+
+	// Content The octets in base64; line ends may stand anywhere.
+	Content string `json:"content"`
+
+	// Disposition Default: inline with a `cid`, attachment otherwise.
+	Disposition NewAttachmentDisposition `json:"disposition,omitempty,omitzero"`
+
+	// Name A file name without directories.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Type A media type. Default: application/octet-stream.
+	Type string `json:"type,omitempty,omitzero"`
+}
+
+// NewAttachmentDisposition Default: inline with a `cid`, attachment otherwise.
+type NewAttachmentDisposition string
+
+// NewEnvelope What the envelope says in place of the header section.
+type NewEnvelope struct {
+	// Envid ENVID (RFC 3461), in xtext.
+	Envid string `json:"envid,omitempty,omitzero"`
+
+	// MailFrom The reverse-path; `<>` is the null one. Default: the address in sender or from.
+	MailFrom *string `json:"mail_from,omitempty"`
+
+	// Notify NOTIFY (RFC 3461) of every recipient: never, or a list of fail,delay,success.
+	Notify string `json:"notify,omitempty,omitzero"`
+
+	// Ret RET (RFC 3461): full or headers.
+	Ret string `json:"ret,omitempty,omitzero"`
+}
+
+// NewHeader defines model for NewHeader.
+type NewHeader struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// NewMessage A message to be made and sent. Unknown fields are refused.
+type NewMessage struct {
+	Attachments []NewAttachment `json:"attachments,omitempty,omitzero"`
+
+	// Bcc One address or several.
+	Bcc Mailboxes `json:"bcc,omitempty,omitzero"`
+
+	// Cc One address or several.
+	Cc Mailboxes `json:"cc,omitempty,omitzero"`
+
+	// Chain A filter chain, where the grant lets the caller choose; `none` is none.
+	Chain string `json:"chain,omitempty,omitzero"`
+
+	// Envelope What the envelope says in place of the header section.
+	Envelope NewEnvelope `json:"envelope,omitempty,omitzero"`
+
+	// From An address, with or without a name.
+	From Mailbox `json:"from"`
+
+	// Headers Further header fields, as an object or, where a name is to stand twice, a list.
+	Headers NewMessage_Headers `json:"headers,omitempty,omitzero"`
+	HTML    string             `json:"html,omitempty,omitzero"`
+
+	// Meta Kept with the message, and told with its events.
+	Meta map[string]string `json:"meta,omitempty,omitzero"`
+
+	// ReplyTo One address or several.
+	ReplyTo Mailboxes `json:"reply_to,omitempty,omitzero"`
+
+	// Sender An address, with or without a name.
+	Sender  Mailbox `json:"sender,omitempty,omitzero"`
+	Subject string  `json:"subject,omitempty,omitzero"`
+
+	// Tags Kept with the message, and told with its events.
+	Tags []string `json:"tags,omitempty,omitzero"`
+	Text string   `json:"text,omitempty,omitzero"`
+
+	// To One address or several.
+	To Mailboxes `json:"to,omitempty,omitzero"`
+}
+
+// NewMessageHeaders0 defines model for NewMessage.Headers.0.
+type NewMessageHeaders0 map[string]string
+
+// NewMessageHeaders1 defines model for NewMessage.Headers.1.
+type NewMessageHeaders1 = []NewHeader
+
+// NewMessage_Headers Further header fields, as an object or, where a name is to stand twice, a list.
+type NewMessage_Headers struct {
+	union json.RawMessage
 }
 
 // Outcome defines model for Outcome.
@@ -933,6 +1073,9 @@ type CreateVerdictsJSONRequestBody = VerdictRequest
 // CreateClaimsJSONRequestBody defines body for CreateClaims for application/json ContentType.
 type CreateClaimsJSONRequestBody = ClaimRequest
 
+// CreateMessageJSONRequestBody defines body for CreateMessage for application/json ContentType.
+type CreateMessageJSONRequestBody = NewMessage
+
 // CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
 type CreateJobJSONRequestBody = JobRequest
 
@@ -941,3 +1084,215 @@ type ActOnMessageJSONRequestBody = ActionRequest
 
 // ReplayWebhookJSONRequestBody defines body for ReplayWebhook for application/json ContentType.
 type ReplayWebhookJSONRequestBody = WebhookReplay
+
+// AsMailbox0 returns the union data inside the Mailbox as a Mailbox0
+func (t Mailbox) AsMailbox0() (Mailbox0, error) {
+	var body Mailbox0
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromMailbox0 overwrites any union data inside the Mailbox as the provided Mailbox0
+func (t *Mailbox) FromMailbox0(v Mailbox0) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeMailbox0 performs a merge with any union data inside the Mailbox, using the provided Mailbox0
+func (t *Mailbox) MergeMailbox0(v Mailbox0) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsMailboxObject returns the union data inside the Mailbox as a MailboxObject
+func (t Mailbox) AsMailboxObject() (MailboxObject, error) {
+	var body MailboxObject
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromMailboxObject overwrites any union data inside the Mailbox as the provided MailboxObject
+func (t *Mailbox) FromMailboxObject(v MailboxObject) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeMailboxObject performs a merge with any union data inside the Mailbox, using the provided MailboxObject
+func (t *Mailbox) MergeMailboxObject(v MailboxObject) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t Mailbox) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *Mailbox) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
+// AsMailboxes0 returns the union data inside the Mailboxes as a Mailboxes0
+func (t Mailboxes) AsMailboxes0() (Mailboxes0, error) {
+	var body Mailboxes0
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromMailboxes0 overwrites any union data inside the Mailboxes as the provided Mailboxes0
+func (t *Mailboxes) FromMailboxes0(v Mailboxes0) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeMailboxes0 performs a merge with any union data inside the Mailboxes, using the provided Mailboxes0
+func (t *Mailboxes) MergeMailboxes0(v Mailboxes0) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsMailboxObject returns the union data inside the Mailboxes as a MailboxObject
+func (t Mailboxes) AsMailboxObject() (MailboxObject, error) {
+	var body MailboxObject
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromMailboxObject overwrites any union data inside the Mailboxes as the provided MailboxObject
+func (t *Mailboxes) FromMailboxObject(v MailboxObject) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeMailboxObject performs a merge with any union data inside the Mailboxes, using the provided MailboxObject
+func (t *Mailboxes) MergeMailboxObject(v MailboxObject) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsMailboxes2 returns the union data inside the Mailboxes as a Mailboxes2
+func (t Mailboxes) AsMailboxes2() (Mailboxes2, error) {
+	var body Mailboxes2
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromMailboxes2 overwrites any union data inside the Mailboxes as the provided Mailboxes2
+func (t *Mailboxes) FromMailboxes2(v Mailboxes2) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeMailboxes2 performs a merge with any union data inside the Mailboxes, using the provided Mailboxes2
+func (t *Mailboxes) MergeMailboxes2(v Mailboxes2) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t Mailboxes) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *Mailboxes) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
+// AsNewMessageHeaders0 returns the union data inside the NewMessage_Headers as a NewMessageHeaders0
+func (t NewMessage_Headers) AsNewMessageHeaders0() (NewMessageHeaders0, error) {
+	var body NewMessageHeaders0
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromNewMessageHeaders0 overwrites any union data inside the NewMessage_Headers as the provided NewMessageHeaders0
+func (t *NewMessage_Headers) FromNewMessageHeaders0(v NewMessageHeaders0) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeNewMessageHeaders0 performs a merge with any union data inside the NewMessage_Headers, using the provided NewMessageHeaders0
+func (t *NewMessage_Headers) MergeNewMessageHeaders0(v NewMessageHeaders0) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsNewMessageHeaders1 returns the union data inside the NewMessage_Headers as a NewMessageHeaders1
+func (t NewMessage_Headers) AsNewMessageHeaders1() (NewMessageHeaders1, error) {
+	var body NewMessageHeaders1
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromNewMessageHeaders1 overwrites any union data inside the NewMessage_Headers as the provided NewMessageHeaders1
+func (t *NewMessage_Headers) FromNewMessageHeaders1(v NewMessageHeaders1) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeNewMessageHeaders1 performs a merge with any union data inside the NewMessage_Headers, using the provided NewMessageHeaders1
+func (t *NewMessage_Headers) MergeNewMessageHeaders1(v NewMessageHeaders1) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t NewMessage_Headers) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *NewMessage_Headers) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}

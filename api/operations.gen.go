@@ -22,7 +22,7 @@ func Operations() []Operation {
 		{ID: "countMessages", Method: "GET", Path: "/v1/queue/count", Scope: "queue:read", Produces: []string{"application/json"}, Query: []string{"filter"}},
 		{ID: "createClaims", Method: "POST", Path: "/v1/filters/{filter}/claims", Scope: "filter:{filter}", MaxBody: 65536, Consumes: []string{"application/json"}, Produces: []string{"application/json", "application/vnd.mtad.frames"}},
 		{ID: "createJob", Method: "POST", Path: "/v1/queue/jobs", Scope: "queue:write", MaxBody: 65536, Consumes: []string{"application/json"}, Produces: []string{"application/json"}},
-		{ID: "createMessage", Method: "POST", Path: "/v1/messages", Scope: "submit", Consumes: []string{"application/vnd.mtad.submission", "message/rfc822"}, Produces: []string{"application/json"}, Query: []string{"from", "to", "envid", "ret", "notify", "orcpt"}},
+		{ID: "createMessage", Method: "POST", Path: "/v1/messages", Scope: "submit", Consumes: []string{"application/json", "application/vnd.mtad.submission", "message/rfc822"}, Produces: []string{"application/json"}, Query: []string{"from", "to", "envid", "ret", "notify", "orcpt"}},
 		{ID: "createUpload", Method: "POST", Path: "/v1/claims/{token}/uploads", Scope: "filter:{filter}", Consumes: []string{"application/octet-stream"}, Produces: []string{"application/json"}},
 		{ID: "createVerdicts", Method: "POST", Path: "/v1/claims/verdicts", Scope: "filter:{filter}", MaxBody: 8388608, Consumes: []string{"application/json"}, Produces: []string{"application/json"}},
 		{ID: "getClaimContent", Method: "GET", Path: "/v1/claims/{token}/content", Scope: "filter:{filter}", Produces: []string{"message/rfc822"}, Query: []string{"trace", "offset"}},

@@ -25,6 +25,8 @@ type Options struct {
 	Hostname string
 	// Local says whether a domain's mailboxes are here; nil: no domain is.
 	Local func(domain string) bool
+	// HasChain says whether there is a filter chain; nil: there is.
+	HasChain func(name string) bool
 	// Delimiter begins the extension of a local part, "" if there is none.
 	Delimiter string
 	Now       func() time.Time // default time.Now
@@ -87,6 +89,9 @@ func (d *Door) Limits() submission.Limits {
 	return submission.Limits{Recipients: n, Block: max(submission.DefaultBlock, n*256)}
 }
 
+// Hostname is that of Options.
+func (d *Door) Hostname() string { return d.o.Hostname }
+
 // Caller is who hands in a message.
 type Caller struct {
 	// Name is for logs, the message's Meta, and the scope of keys and rates: two
@@ -111,6 +116,11 @@ type Request struct {
 	// Key answers the first one's ID and keeps nothing. Any length.
 	Key  string
 	Size int64 // expected octets of content; 0: unknown
+	// From are the addresses in From and Sender, without brackets, where the door
+	// knows them; nil: they are read from Content when the Grant wants to know.
+	From []string
+	// Chain is the filter chain that the caller asks for; "": the Grant's.
+	Chain string
 
 	UTF8     bool // the header section needs SMTPUTF8, too
 	Body     queue.BodyType

@@ -15,15 +15,26 @@ type Grant struct {
 	// host or at a local domain), a mailbox, a domain, or ".domain" for all below it. Empty is any. The null
 	// reverse-path may always be used.
 	Senders []string
+	// From: Senders holds for the addresses in the From field, too. A message without
+	// a From that can be read is refused then, unless any may be used.
+	From bool
 	// LocalOnly: recipients in local domains alone.
 	LocalOnly bool
 	Chain     string // filter chain; "" has no filters
-	Rate      int    // messages a minute; 0: no bound
-	MaxSize   int64  // octets of content; 0: Options.MaxSize
+	// Chains are others that a caller may ask for; "*" is every one there is, and
+	// "none" is no filters.
+	Chains  []string
+	Rate    int   // messages a minute; 0: no bound
+	MaxSize int64 // octets of content; 0: Options.MaxSize
 }
 
 // Unlimited is the Grant of root and of the user who runs mtad.
-func Unlimited(chain string) Grant { return Grant{ClientAttributes: true, Chain: chain} }
+func Unlimited(chain string) Grant {
+	return Grant{ClientAttributes: true, Chain: chain, Chains: []string{"*", NoChain}}
+}
+
+// NoChain is what a caller asks for who wants no filters.
+const NoChain = "none"
 
 // Rule gives a Grant to local users.
 type Rule struct {

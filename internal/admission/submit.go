@@ -34,14 +34,23 @@ func (d *Door) submit(ctx context.Context, c *Caller, r *Request) (Result, error
 	if err != nil {
 		return Result{}, err
 	}
-	if wait, ok := d.rates.take(c.Name, c.Grant.Rate, d.now()); !ok {
-		return Result{}, &Refusal{Code: filterproto.CodeRateLimited, Message: "too many messages in a minute", RetryAfter: wait}
-	}
-	m, err := d.o.Intake.Open(ctx, env, d.door(c, r, s))
+	chain, err := d.chain(c, r)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := transfer(m, r.Content); err != nil {
+	if c.Grant.bindsFrom() && r.From != nil {
+		if err := d.mayBeFrom(c, r.From); err != nil {
+			return Result{}, err
+		}
+	}
+	if wait, ok := d.rates.take(c.Name, c.Grant.Rate, d.now()); !ok {
+		return Result{}, &Refusal{Code: filterproto.CodeRateLimited, Message: "too many messages in a minute", RetryAfter: wait}
+	}
+	m, err := d.o.Intake.Open(ctx, env, d.door(c, r, s, chain))
+	if err != nil {
+		return Result{}, err
+	}
+	if err := d.transfer(c, m, r); err != nil {
 		_ = m.Abort()
 		return Result{}, err
 	}
@@ -55,9 +64,9 @@ func (d *Door) submit(ctx context.Context, c *Caller, r *Request) (Result, error
 	return result(got, &env), nil
 }
 
-func (d *Door) door(c *Caller, r *Request, s *Settings) intake.Door {
+func (d *Door) door(c *Caller, r *Request, s *Settings, chain string) intake.Door {
 	door := intake.Door{
-		Name: c.Client.Listener, Chain: c.Grant.Chain, Origin: r.Origin, MaxSize: c.Grant.MaxSize, SizeHint: max(r.Size, 0),
+		Name: c.Client.Listener, Chain: chain, Origin: r.Origin, MaxSize: c.Grant.MaxSize, SizeHint: max(r.Size, 0),
 		Priority: r.Priority, NextAt: r.NextAt, Expires: r.Expires, Hold: r.Hold, Meta: maps.Clone(r.Meta),
 	}
 	if door.Meta == nil {
@@ -83,9 +92,13 @@ func dedupeKey(name, key string) string {
 }
 
 // transfer copies the content. What the reader did wrong is a *ReadError.
-func transfer(m *intake.Message, content io.Reader) error {
-	l := submission.NewLineEnds(m)
-	src := &source{r: content}
+func (d *Door) transfer(c *Caller, m *intake.Message, r *Request) error {
+	var to io.WriteCloser = open{m}
+	if c.Grant.bindsFrom() && r.From == nil {
+		to = d.checked(c, m)
+	}
+	l := submission.NewLineEnds(to)
+	src := &source{r: r.Content}
 	if _, err := io.Copy(l, src); err != nil {
 		if src.err != nil {
 			return &ReadError{src.err}
@@ -95,8 +108,16 @@ func transfer(m *intake.Message, content io.Reader) error {
 	if l.Size() == 0 {
 		return invalid("", "there is no message")
 	}
-	return l.Close()
+	if err := l.Close(); err != nil {
+		return err
+	}
+	return to.Close()
 }
+
+// open is a writer whose end is not said here.
+type open struct{ io.Writer }
+
+func (open) Close() error { return nil }
 
 // source remembers its reader's error.
 type source struct {

@@ -34,7 +34,7 @@ func (a *App) wireAPI(context.Context) error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Options{
-		Queue: a.queue, Filters: &a.filter, Door: a.door, Tokens: tokens, Peers: peers,
+		Queue: a.queue, Filters: &a.filter, Door: a.door, TempDir: a.cfg.Spool.Directory, Tokens: tokens, Peers: peers,
 		Process: httpapi.Process{
 			Version: a.version, Hostname: a.cfg.Hostname, Started: a.started,
 			Listeners: a.listeners, Unsafe: func() []string { return slices.Clone(a.spool.unsafe) },
@@ -102,6 +102,7 @@ func access(c *config.Config) ([]httpapi.Token, []httpapi.Peer, error) {
 	for _, name := range slices.Sorted(maps.Keys(c.API.Tokens)) {
 		t := c.API.Tokens[name]
 		token := httpapi.Token{Name: name, Scopes: t.Scopes, Submit: grant(c, t.Submit)}
+		token.Submit.From = true
 		if _, err := hex.Decode(token.Hash[:], []byte(t.SHA256)); err != nil {
 			return nil, nil, fmt.Errorf("%w: token %s: %w", ErrConfig, name, err)
 		}

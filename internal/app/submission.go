@@ -17,10 +17,16 @@ func (a *App) newDoor(c *config.Config) (*admission.Door, error) {
 		return nil, err
 	}
 	d := admission.New(admission.Options{
-		Intake: a.intake, Hostname: c.Hostname, Local: a.local, Delimiter: c.Local.Delimiter, Now: a.o.Now, Logger: a.log.Logger,
+		Intake: a.intake, Hostname: c.Hostname, Local: a.local, HasChain: a.hasChain, Delimiter: c.Local.Delimiter, Now: a.o.Now, Logger: a.log.Logger,
 	})
 	d.Set(settings)
 	return d, nil
+}
+
+// hasChain says whether there is a chain by this name now.
+func (a *App) hasChain(name string) bool {
+	_, ok := a.Current().Chains[name]
+	return ok
 }
 
 // submission is the authorisation list of a configuration. Names of users and groups are

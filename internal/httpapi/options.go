@@ -36,6 +36,10 @@ type Options struct {
 	// Door takes messages; without it none are. Its rules say who of this machine may hand them in.
 	Door *admission.Door
 
+	// TempDir is where long strings of a body are kept while it is read, in files
+	// without a name. Default: the system's.
+	TempDir string
+
 	// Webhooks are shown and driven; without it there are none.
 	Webhooks Webhooks
 

@@ -279,5 +279,5 @@ func (s *spy) Extend(ctx context.Context, name string, tokens []queue.Token, d t
 // grants are what the callers with the scope submit may do.
 var grants = map[string]admission.Grant{
 	"submitter": {ClientAttributes: true, Chain: "in"},
-	"limited":   {Senders: []string{"example.org"}, LocalOnly: true, MaxSize: 1000, Rate: 2},
+	"limited":   {Senders: []string{"example.org"}, From: true, LocalOnly: true, MaxSize: 1000, Rate: 2},
 }

@@ -24,6 +24,7 @@ type Server struct {
 	queue   queue.Queue
 	filters Filters
 	door    *admission.Door
+	tempDir string
 	process Process
 	route   func(path string) (transport, nextHop string, err error)
 	// postmaster is who hears of what was redirected and could not be delivered.
@@ -67,6 +68,7 @@ func New(o Options) (*Server, error) {
 	if s.door = o.Door; s.door == nil {
 		s.door = admission.New(admission.Options{Intake: noIntake{}})
 	}
+	s.tempDir = o.TempDir
 	if s.webhooks = o.Webhooks; s.webhooks == nil {
 		s.webhooks = noWebhooks{}
 	}

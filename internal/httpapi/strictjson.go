@@ -86,6 +86,9 @@ func (c *checker) value(tok json.Token, t reflect.Type, at *place, depth int) *f
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	for reflect.PointerTo(t).Implements(multiformType) {
+		t = reflect.New(t).Interface().(multiform).form(tok)
+	}
 	switch v := tok.(type) {
 	case nil:
 		return nil
@@ -168,10 +171,17 @@ func (c *checker) array(t reflect.Type, at *place, depth int) *filterproto.Error
 }
 
 func (c *checker) object(t reflect.Type, at *place, depth int) *filterproto.Error {
+	if t.Kind() == reflect.Map {
+		return c.members(nil, t.Elem(), at, depth)
+	}
 	if t.Kind() != reflect.Struct || reflect.PointerTo(t).Implements(textUnmarshaler) {
 		return failField(filterproto.CodeInvalidRequest, at.String(), "want "+kindName(t))
 	}
-	fields := c.fields.of(t)
+	return c.members(c.fields.of(t), nil, at, depth)
+}
+
+// members checks an object's: those that fields names, or any of the type every.
+func (c *checker) members(fields map[string]reflect.Type, every reflect.Type, at *place, depth int) *filterproto.Error {
 	seen := make(map[string]bool, 8)
 	for {
 		tok, err := c.next()
@@ -184,6 +194,9 @@ func (c *checker) object(t reflect.Type, at *place, depth int) *filterproto.Erro
 		}
 		here := &place{up: at, name: name}
 		ft, known := fields[name]
+		if every != nil {
+			ft, known = every, true
+		}
 		if !known {
 			return failField(filterproto.CodeUnknownField, here.String(), "unknown field")
 		}

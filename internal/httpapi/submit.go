@@ -49,6 +49,8 @@ func (s *Server) takeMessage(r *http.Request) (admission.Result, error) {
 	content := io.Reader(r.Body)
 	size := r.ContentLength
 	switch mediaOf(r) {
+	case "application/json":
+		return s.takeJSON(r, admission.Request{Key: key})
 	case submission.MediaType:
 		if r.URL.RawQuery != "" {
 			return admission.Result{}, failField(filterproto.CodeInvalidParameter, "", "the envelope is in the body: no query parameters")
