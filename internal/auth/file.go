@@ -2,15 +2,11 @@ package auth
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -34,9 +30,8 @@ type FileOptions struct {
 // cannot be read leaves the old one in use, and a log line. Its methods are
 // safe for concurrent use.
 type File struct {
-	o       FileOptions
-	key     [32]byte      // makes made-up salts and stand-ins that no client can foretell
-	hashing chan struct{} // one token for each password that is hashed
+	o FileOptions
+	vault
 
 	mu    sync.Mutex
 	seen  stamp
@@ -53,14 +48,10 @@ type stamp struct {
 
 // OpenFile reads a password file.
 func OpenFile(o FileOptions) (*File, error) {
-	if o.Hashes <= 0 {
-		o.Hashes = max(runtime.GOMAXPROCS(0)/2, 1)
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	f := &File{o: o, hashing: make(chan struct{}, o.Hashes)}
-	_, _ = rand.Read(f.key[:]) // never fails
+	f := &File{o: o, vault: newVault(o.Hashes)}
 	t, at, err := f.read()
 	if err != nil {
 		return nil, err
@@ -129,10 +120,11 @@ func (f *File) find(t *table, login string) (string, *secret) {
 	return login, nil
 }
 
-// Known returns the name that the file has for a login, if it has one.
-func (f *File) Known(login string) (string, bool) {
-	name, s := f.find(f.current(), login)
-	return name, s != nil
+// entry is a login as the file has it now.
+func (f *File) entry(_ context.Context, login string) (*entry, error) {
+	t := f.current()
+	name, s := f.find(t, login)
+	return &entry{name: name, exists: s != nil, own: s, like: f.standIn(t, name), vault: &f.vault}, nil
 }
 
 // SCRAM says whether every login has the keys for it.
@@ -141,23 +133,11 @@ func (f *File) SCRAM() bool { return f.current().scram }
 // Verify compares a password and returns the login's name in the file. The
 // error is ErrRefused, or that of ctx, which may end while others are hashed.
 func (f *File) Verify(ctx context.Context, login, password string) (string, error) {
-	t := f.current()
-	name, s := f.find(t, login)
-	known := s != nil && (s.digest != nil || s.keys != nil)
-	if !known {
-		s = f.standIn(t, name)
+	e, _ := f.entry(ctx, login) // never fails
+	if err := e.verify(ctx, password); err != nil {
+		return "", err
 	}
-	select {
-	case f.hashing <- struct{}{}:
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	ok := s.matches(password)
-	<-f.hashing
-	if !known || !ok {
-		return "", ErrRefused
-	}
-	return name, nil
+	return e.name, nil
 }
 
 // standIn is a secret that costs what those of the file cost: one of them, for a
@@ -176,33 +156,12 @@ func (f *File) standIn(t *table, name string) *secret {
 	return &secret{}
 }
 
-func (f *File) mac(use, name string) []byte {
-	h := hmac.New(sha256.New, f.key[:])
-	_, _ = h.Write([]byte(use + "\x00" + name))
-	return h.Sum(nil)
-}
-
 // Keys are the SCRAM keys of a login. One that does not exist has a salt as
 // others do, always the same as long as mtad runs, and keys that nothing fits.
 func (f *File) Keys(login string) (string, scram.StoredCredentials, error) {
 	if !ValidLogin(login) {
 		return "", scram.StoredCredentials{}, ErrRefused
 	}
-	t := f.current()
-	name, s := f.find(t, login)
-	if s != nil && s.keys != nil {
-		return name, *s.keys, nil
-	}
-	like := f.standIn(t, name)
-	c := scram.StoredCredentials{
-		KeyFactors: scram.KeyFactors{Iters: 4096, Salt: string(f.mac("salt", name)[:16])},
-		StoredKey:  f.mac("stored", name), ServerKey: f.mac("server", name),
-	}
-	if like.keys != nil {
-		c.Iters = like.keys.Iters
-		if n := len(like.keys.Salt); n <= sha256.Size {
-			c.Salt = string(f.mac("salt", name)[:n])
-		}
-	}
-	return name, c, nil
+	e, _ := f.entry(context.Background(), login) // never fails
+	return e.name, e.keys(), nil
 }

@@ -21,7 +21,7 @@ const (
 // Local is the Backend over what mtad knows itself. Its fields are not changed
 // once it is in use.
 type Local struct {
-	File         *File         // nil: no passwords
+	File         *File         // nil: no password file
 	Certificates *Certificates // nil: no EXTERNAL
 	// Offer limits the mechanisms. nil offers all there are but two: SCRAM only while
 	// every login of the file has the keys for it, and SCRAM-SHA-256-PLUS not at all.
@@ -32,14 +32,22 @@ type Local struct {
 
 var _ Backend = (*Local)(nil)
 
+// source is where the passwords are; nil: there are none.
+func (l *Local) source() source {
+	if l.File != nil {
+		return l.File
+	}
+	return nil
+}
+
 // Mechanisms are those that p may use.
 func (l *Local) Mechanisms(_ context.Context, p *Peer) []string {
 	var names []string
 	if l.Certificates != nil && l.Certificates.fits(p.TLS) {
 		names = append(names, External)
 	}
-	if l.File != nil {
-		if l.Offer != nil || l.File.SCRAM() {
+	if s := l.source(); s != nil {
+		if l.Offer != nil || s.SCRAM() {
 			if l.Offer != nil && bindable(p) {
 				names = append(names, ScramPlus)
 			}
@@ -112,15 +120,18 @@ func (x *exchange) plain(identity, name, password string) error {
 	if !ValidLogin(name) || password == "" || strings.IndexByte(password, 0) >= 0 {
 		return x.judge(ErrRefused)
 	}
-	known, exists := x.local.File.Known(name)
-	if exists {
-		x.login = known
-	}
-	if err := x.peer.attempt(x.ctx, known); err != nil {
+	e, err := x.local.source().entry(x.ctx, name)
+	if err != nil {
 		return x.judge(err)
 	}
-	login, err := x.local.File.Verify(x.ctx, name, password)
-	if err == nil && identity != "" && Fold(identity) != Fold(name) && Fold(identity) != login {
+	if e.exists {
+		x.login = e.name
+	}
+	if err := x.peer.attempt(x.ctx, e.name); err != nil {
+		return x.judge(err)
+	}
+	err = e.verify(x.ctx, password)
+	if err == nil && identity != "" && Fold(identity) != Fold(name) && Fold(identity) != e.name {
 		err = ErrRefused
 	}
 	return x.judge(err)

@@ -35,15 +35,18 @@ func (x *exchange) scram(mechanism string, plusOffered bool) (*scramServer, erro
 
 // lookup is asked by the library for the keys of the name that the client gave.
 func (s *scramServer) lookup(name string) (scram.StoredCredentials, error) {
-	claimed, keys, err := s.x.local.File.Keys(name)
-	s.claimed = claimed
-	if known, exists := s.x.local.File.Known(name); exists {
-		s.x.login = known
+	if !ValidLogin(name) {
+		return scram.StoredCredentials{}, s.x.judge(ErrRefused)
 	}
-	if err == nil {
-		err = s.x.peer.attempt(s.x.ctx, claimed)
+	e, err := s.x.local.source().entry(s.x.ctx, name)
+	if err != nil {
+		return scram.StoredCredentials{}, s.x.judge(err)
 	}
-	return keys, s.x.judge(err)
+	s.claimed = e.name
+	if e.exists {
+		s.x.login = e.name
+	}
+	return e.keys(), s.x.judge(s.x.peer.attempt(s.x.ctx, e.name))
 }
 
 // Next runs a step of RFC 5802 §5.
