@@ -18,6 +18,10 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	t := &tool{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, args: os.Args[1:]}
+	t := &tool{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
+	if name, args, ok := asSendmail(os.Args); ok {
+		return t.report(t.sendmail(ctx, name, args))
+	}
+	t.args = os.Args[1:]
 	return t.run(ctx)
 }

@@ -20,6 +20,7 @@ type tool struct {
 	out, err io.Writer
 	getenv   func(string) string
 	args     []string
+	name     string // what the program is called in its messages; default mtactl
 
 	// What flags set.
 	server, tokenFile, caFile string
@@ -78,6 +79,7 @@ func (t *tool) root() *cobra.Command {
 	}
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	c.AddCommand(t.submitCommand(), t.queueCommand(), t.quarantineCommand(), t.shapeCommand(), t.traceCommand(), t.diffCommand(), t.filtersCommand(), t.bridgeCommand(), t.statusCommand(), t.eventsCommand(), t.webhooksCommand(), t.dkimCommand(), t.versionCommand())
+	c.AddCommand(t.sendmailCommands()...)
 	return c
 }
 
@@ -129,12 +131,19 @@ func (t *tool) report(err error) int {
 		e = usage("%v", err)
 	}
 	if e.msg != "" {
-		fmt.Fprintf(t.err, "mtactl: error: %s\n", oneLine(e.msg))
+		fmt.Fprintf(t.err, "%s: error: %s\n", t.called(), oneLine(e.msg))
 	}
 	if e.hint != "" {
-		fmt.Fprintf(t.err, "mtactl: hint: %s\n", oneLine(e.hint))
+		fmt.Fprintf(t.err, "%s: hint: %s\n", t.called(), oneLine(e.hint))
 	}
 	return e.status
+}
+
+func (t *tool) called() string {
+	if t.name == "" {
+		return "mtactl"
+	}
+	return t.name
 }
 
 // terminal reports whether a stream is one that a person sits at.

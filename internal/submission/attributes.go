@@ -74,3 +74,7 @@ func known(name string) bool {
 	}
 	return find(name) >= 0
 }
+
+// IsAttribute says whether the format has an attribute of this name. A content whose
+// first line begins with one and a colon is refused.
+func IsAttribute(name string) bool { return known(name) }
