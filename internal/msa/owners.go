@@ -210,4 +210,13 @@ func cutLast(login string) (name, domain string, found bool) {
 	return login, "", false
 }
 
-func fold(s string) string { return strings.ToLower(s) }
+// fold makes ASCII letters lower case, and no others: there are letters of other
+// alphabets whose lower case is ours (U+212A), and they are other names.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
+}

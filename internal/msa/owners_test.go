@@ -104,3 +104,26 @@ func FuzzOwners(f *testing.F) {
 		}
 	})
 }
+
+func TestLettersThatOnlyLookAlikeAreOthers(t *testing.T) {
+	w, err := NewOwners(OwnersOptions{Domains: []string{"example.org"}, Delimiter: "+"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const kelvin, fullwidth, cyrillic, long = "\u212aate", "\uff4bate", "k\u0430te", "kate\u017f"
+	for _, name := range []string{kelvin, fullwidth, cyrillic, long, "kate.", " kate", "kate\u200b"} {
+		if w.May("kate", name+"@example.org") || w.May(name, "kate@example.org") {
+			t.Errorf("%q is kate", name)
+		}
+	}
+	for _, a := range []string{"kate@example.org.", "kate@example.org\u3002", "kate@[192.0.2.1]", `"kate@example.com"@example.org`, "kate@example.org@example.com", "+x@example.org"} {
+		if w.May("kate", a) {
+			t.Errorf("%q is kate's", a)
+		}
+	}
+	for _, a := range []string{"Kate@EXAMPLE.org", `"kate"@example.org`, `"ka\te"@example.org`, "kate+x@example.org"} {
+		if !w.May("kate", a) {
+			t.Errorf("%q is not kate's", a)
+		}
+	}
+}
