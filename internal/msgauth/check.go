@@ -38,6 +38,9 @@ func (c *Checker) Check(ctx context.Context, s Session, header []byte, body io.R
 	if err != nil {
 		return Results{}, err
 	}
+	for _, value := range s.Hidden {
+		fields = append(fields, field{"From", value})
+	}
 	r.DMARC = checkDMARC(ctx, c.Resolver, fields, r.SPF, signatures, sample)
 	return r, nil
 }

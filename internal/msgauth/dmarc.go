@@ -34,7 +34,7 @@ type published struct {
 
 // checkDMARC evaluates each domain of the From field. More than one, or a field
 // that cannot be read, is a failure under the strictest of their policies
-// (RFC 7489 §6.6.1).
+// (RFC 7489 §6.6.1); too many to be looked up are one under reject.
 func checkDMARC(ctx context.Context, r Resolver, fields []field, s SPF, signatures []Signature, sample func(int) int) DMARC {
 	domains, clear := authors(fields)
 	switch {
@@ -44,7 +44,11 @@ func checkDMARC(ctx context.Context, r Resolver, fields []field, s SPF, signatur
 		return evaluate(ctx, r, domains[0], s, signatures, sample)
 	}
 	out := DMARC{Result: Fail, Reason: "the author is not clear", Domain: domains[0], Disposition: "none"}
-	for _, d := range domains[:min(len(domains), maxAuthors)] {
+	if len(domains) > maxAuthors { // the one whose policy counts may be behind them
+		out.Disposition = "reject"
+		return out
+	}
+	for _, d := range domains {
 		one := evaluate(ctx, r, d, SPF{}, nil, sample)
 		if one.Result == TempError {
 			one.Domain = d

@@ -186,7 +186,7 @@ func TestManyAuthorsAreNotAllLookedUp(t *testing.T) {
 	}
 	c := &counting{texts: texts{}}
 	got := checkDMARC(t.Context(), c, fieldsOf([]byte(header.String()+"\r\n")), SPF{}, nil, func(int) int { return 0 })
-	if got.Result != Fail || c.n.Load() > 2*maxAuthors {
+	if got.Result != Fail || got.Disposition != "reject" || c.n.Load() > 2*maxAuthors {
 		t.Errorf("%+v after %d questions", got, c.n.Load())
 	}
 }

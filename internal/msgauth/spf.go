@@ -40,6 +40,9 @@ type Session struct {
 	Helo   string
 	// ReversePath is the mailbox of MAIL; "" for the null reverse-path.
 	ReversePath string
+	// Hidden are the values of From fields that a reader may find behind the header
+	// section, where that is broken: DMARC counts them as authors.
+	Hidden []string
 }
 
 // SPF is what came of the check of a client (RFC 7208).
