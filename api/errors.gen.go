@@ -42,6 +42,8 @@ func Errors() []ErrorInfo {
 		{Code: "lease_lost", Status: 409, Meaning: "the token names no living lease of this caller; nothing changed"},
 		{Code: "count_mismatch", Status: 409, Meaning: "not as many messages match as were expected; nothing changed"},
 		{Code: "already_accepted", Status: 409, Meaning: "accepted before under this key; queue_id names the message"},
+		{Code: "idempotency_conflict", Status: 409, Meaning: "the Idempotency-Key was used for another request; nothing was kept"},
+		{Code: "idempotency_in_progress", Status: 409, Meaning: "a request with this Idempotency-Key is under way; ask again"},
 		{Code: "cursor_expired", Status: 410, Meaning: "the listing is too old to be continued; begin again"},
 		{Code: "body_too_large", Status: 413, Meaning: "the request body exceeds the bound of its operation"},
 		{Code: "verdict_too_large", Status: 413, Meaning: "a verdict exceeds a bound of the filter protocol"},
@@ -84,7 +86,7 @@ func StatusOf(code string) int {
 		return 406
 	case "request_timeout":
 		return 408
-	case "conflict", "leased", "lease_lost", "count_mismatch", "already_accepted":
+	case "conflict", "leased", "lease_lost", "count_mismatch", "already_accepted", "idempotency_conflict", "idempotency_in_progress":
 		return 409
 	case "cursor_expired":
 		return 410

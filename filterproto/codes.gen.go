@@ -56,6 +56,10 @@ const (
 	CodeCountMismatch = "count_mismatch"
 	// CodeAlreadyAccepted (HTTP 409): accepted before under this key; queue_id names the message.
 	CodeAlreadyAccepted = "already_accepted"
+	// CodeIdempotencyConflict (HTTP 409): the Idempotency-Key was used for another request; nothing was kept.
+	CodeIdempotencyConflict = "idempotency_conflict"
+	// CodeIdempotencyInProgress (HTTP 409): a request with this Idempotency-Key is under way; ask again.
+	CodeIdempotencyInProgress = "idempotency_in_progress"
 	// CodeCursorExpired (HTTP 410): the listing is too old to be continued; begin again.
 	CodeCursorExpired = "cursor_expired"
 	// CodeBodyTooLarge (HTTP 413): the request body exceeds the bound of its operation.

@@ -96,6 +96,12 @@ type CreateOptions struct {
 	// same key returns a *DuplicateError with the first message's ID. Kept at least
 	// as long as the message and its history record. At most 200 octets.
 	DedupeKey string
+	// EarlyDuplicate: Create answers the *DuplicateError, too, when the key is known
+	// to be used by then; Commit does in any case.
+	EarlyDuplicate bool
+	// LateMeta, when set, is called once, by the first of Stage and Commit, when the
+	// content is complete; what it returns is added to Meta, within the same bound.
+	LateMeta func() map[string]string
 	// SizeHint is the expected size in octets, 0 when unknown.
 	SizeHint int64
 	// MaxSize bounds what Write takes, in octets; Write answers ErrTooLarge beyond

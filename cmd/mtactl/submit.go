@@ -92,8 +92,8 @@ func (s *submitting) run(c *cobra.Command) error {
 	switch {
 	case c.Flags().Changed("from") != (len(s.to) > 0):
 		return usage("--from and --to go together")
-	case c.Flags().Changed("key") && (s.key == "" || len(s.key) > 200):
-		return usage("--key: want 1 to 200 octets")
+	case c.Flags().Changed("key") && (s.key == "" || len(s.key) > 255):
+		return usage("--key: want 1 to 255 octets")
 	case s.wait != "" && s.wait != "filtered" && s.wait != "delivered":
 		return usage("--wait=%s: want filtered or delivered", s.wait)
 	case s.most < 0 || s.most > 0 && s.wait == "":
@@ -283,6 +283,7 @@ const (
 	codeMessageTooLarge     = "message_too_large"
 	codeBodyTooLarge        = "body_too_large"
 	codeMailLoop            = "mail_loop"
+	codeIdempotencyConflict = "idempotency_conflict"
 	codeMessageRejected     = "message_rejected"
 	codeSubmissionForbidden = "submission_forbidden"
 )
@@ -297,7 +298,7 @@ func submitRefused(e *api.Error, status int) error {
 		out.msg = e.Code
 	}
 	switch e.Code {
-	case codeInvalidSubmission, codeMessageTooLarge, codeBodyTooLarge, codeMailLoop:
+	case codeInvalidSubmission, codeMessageTooLarge, codeBodyTooLarge, codeMailLoop, codeIdempotencyConflict:
 		out.status = exitData
 	case codeMessageRejected:
 		out.status = exitRefused

@@ -25,6 +25,9 @@ type Options struct {
 	Hostname string
 	// Local says whether a domain's mailboxes are here; nil: no domain is.
 	Local func(domain string) bool
+	// History is the queue's: it tells what a Key was used for. nil: a Key is not
+	// compared with its request.
+	History func(context.Context, queue.ID) ([]queue.Item, error)
 	// HasChain says whether there is a filter chain; nil: there is.
 	HasChain func(name string) bool
 	// Delimiter begins the extension of a local part, "" if there is none.
@@ -48,6 +51,7 @@ type Door struct {
 	now      func() time.Time
 	settings atomic.Pointer[Settings]
 	rates    rates
+	keys     keys
 }
 
 // New makes a Door without rules: nobody local may submit.
@@ -114,8 +118,12 @@ type Request struct {
 	Origin  queue.Origin
 	// Key makes the request idempotent within the Caller: a second one with the same
 	// Key answers the first one's ID and keeps nothing. Any length.
-	Key  string
-	Size int64 // expected octets of content; 0: unknown
+	Key string
+	// Digest is asked for when Content was read to its end: what the request is, for
+	// telling a repetition from another request with the same Key. At most 200 octets.
+	// nil: the Key alone decides.
+	Digest func() string
+	Size   int64 // expected octets of content; 0: unknown
 	// From are the addresses in From and Sender, without brackets, where the door
 	// knows them; nil: they are read from Content when the Grant wants to know.
 	From []string
@@ -132,8 +140,11 @@ type Request struct {
 	Meta map[string]string
 }
 
-// MetaCaller is the key of Item.Meta that holds Caller.Name.
-const MetaCaller = "submitted_by"
+// Keys of Item.Meta.
+const (
+	MetaCaller = "submitted_by" // Caller.Name
+	MetaDigest = "digest"       // Request.Digest, of a request with a Key
+)
 
 // Result is what became of a message that was taken.
 type Result struct {

@@ -16,7 +16,7 @@ import (
 
 // Submit takes a message: it is committed when Submit returns without an error.
 func (d *Door) Submit(ctx context.Context, c Caller, r Request) (Result, error) {
-	res, err := d.submit(ctx, &c, &r)
+	res, err := d.once(ctx, &c, &r)
 	if err != nil {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "submission refused",
 			slog.String("by", c.Name), slog.String("sender", r.Envelope.Sender), slog.Any("err", err))
@@ -46,9 +46,10 @@ func (d *Door) submit(ctx context.Context, c *Caller, r *Request) (Result, error
 	if wait, ok := d.rates.take(c.Name, c.Grant.Rate, d.now()); !ok {
 		return Result{}, &Refusal{Code: filterproto.CodeRateLimited, Message: "too many messages in a minute", RetryAfter: wait}
 	}
-	m, err := d.o.Intake.Open(ctx, env, d.door(c, r, s, chain))
+	door := d.door(c, r, s, chain)
+	m, err := d.o.Intake.Open(ctx, env, door)
 	if err != nil {
-		return Result{}, err
+		return d.repeated(err, &env, r, door.MaxSize)
 	}
 	if err := d.transfer(c, m, r); err != nil {
 		_ = m.Abort()
@@ -78,6 +79,9 @@ func (d *Door) door(c *Caller, r *Request, s *Settings, chain string) intake.Doo
 	}
 	if r.Key != "" {
 		door.DedupeKey = dedupeKey(c.Name, r.Key)
+		if r.Digest != nil {
+			door.LateMeta = func() map[string]string { return map[string]string{MetaDigest: r.Digest()} }
+		}
 	}
 	return door
 }

@@ -17,7 +17,7 @@ func (a *App) newDoor(c *config.Config) (*admission.Door, error) {
 		return nil, err
 	}
 	d := admission.New(admission.Options{
-		Intake: a.intake, Hostname: c.Hostname, Local: a.local, HasChain: a.hasChain, Delimiter: c.Local.Delimiter, Now: a.o.Now, Logger: a.log.Logger,
+		Intake: a.intake, Hostname: c.Hostname, Local: a.local, HasChain: a.hasChain, History: a.queue.History, Delimiter: c.Local.Delimiter, Now: a.o.Now, Logger: a.log.Logger,
 	})
 	d.Set(settings)
 	return d, nil

@@ -131,8 +131,19 @@ func TestEveryErrorCodeIsReached(t *testing.T) {
 		},
 		"invalid_submission":   hand("submit", "from=a%40example.org&to=b", ""),
 		"submission_forbidden": hand("limited", "from=a%40example.com&to=b%40example.org", letter),
-		"mail_loop":            hand("submit", "from=a%40example.org&to=b", strings.Repeat("Received: x\r\n", 51)+letter),
-		"message_rejected":     judged(filterproto.Verdict{Disposition: filterproto.Reject, Reply: &filterproto.Reply{Code: 550, Enhanced: "5.7.1", Text: "spam"}}),
+		"idempotency_conflict": func(t *testing.T) *httptest.ResponseRecorder {
+			r := newRig(t, rigOptions{})
+			r.describe("submit", newLetter, "Idempotency-Key", "k")
+			return r.call("submit", "POST", "/v1/messages", newLetter+" ", "Idempotency-Key", "k")
+		},
+		"idempotency_in_progress": func(t *testing.T) *httptest.ResponseRecorder {
+			r := newRig(t, rigOptions{})
+			end := r.busy("k")
+			defer end()
+			return r.call("submit", "POST", "/v1/messages", newLetter, "Idempotency-Key", "k")
+		},
+		"mail_loop":        hand("submit", "from=a%40example.org&to=b", strings.Repeat("Received: x\r\n", 51)+letter),
+		"message_rejected": judged(filterproto.Verdict{Disposition: filterproto.Reject, Reply: &filterproto.Reply{Code: 550, Enhanced: "5.7.1", Text: "spam"}}),
 		"message_deferred": func(t *testing.T) *httptest.ResponseRecorder { // nobody judges
 			r := newRig(t, rigOptions{plan: func(string) intake.Plan {
 				return intake.Plan{Stage: theFilter, Timing: intake.Inline, Wait: time.Millisecond}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"fmt"
 	"io"
+	"net/http/httptest"
 	"net/mail"
 	"slices"
 	"strings"
@@ -206,4 +207,79 @@ func TestASenderIsBoundInFromToo(t *testing.T) {
 			t.Errorf("%q: %d messages were kept", raw, n)
 		}
 	}
+}
+
+func TestAKeyIsForOneRequest(t *testing.T) {
+	const query = "/v1/messages?from=a@example.org&to=b@example.net"
+	raw := []string{"Content-Type", "message/rfc822", "Idempotency-Key", "k"}
+	for name, c := range map[string]struct {
+		path, body, otherPath, other string
+		header                       []string
+	}{
+		"raw body":    {query, letter, query, letter + "x", raw},
+		"envelope":    {query, letter, query + "&to=c@example.net", letter, raw},
+		"JSON":        {"/v1/messages", newLetter, "/v1/messages", newLetter + " ", []string{"Idempotency-Key", "k"}},
+		"media type":  {"/v1/messages", newLetter, query, newLetter, []string{"Idempotency-Key", "k"}},
+		"large body":  {query, letter + strings.Repeat("x\n", 1<<20), query, letter + strings.Repeat("x\n", 1<<20) + "y", raw},
+		"emptier one": {query, letter, query, "x", raw},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigOptions{})
+			w := r.call("submit", "POST", c.path, c.body, c.header...)
+			first := good[api.Submitted](t, w, 201)
+			if w.Header().Get("Idempotency-Replayed") != "" {
+				t.Error("the first answer is no repetition")
+			}
+			w = r.call("submit", "POST", c.path, c.body, c.header...)
+			again := good[api.Submitted](t, w, 201)
+			if again.ID != first.ID || len(again.Recipients) != 1 || again.Recipients[0] != first.Recipients[0] || w.Header().Get("Idempotency-Replayed") != "true" {
+				t.Errorf("%+v, then %+v, %v", first, again, w.Header())
+			}
+			header := c.header
+			if name == "media type" {
+				header = raw
+			}
+			refused(t, r.call("submit", "POST", c.otherPath, c.other, header...), "idempotency_conflict")
+			good[api.Submitted](t, r.call("submitter", "POST", c.otherPath, c.other, header...), 201)
+			if n := r.queued(); n != 2 {
+				t.Errorf("%d messages, want 2", n)
+			}
+		})
+	}
+}
+
+// busy begins a request with a key, of the caller submit. end cuts it off.
+func (r *rig) busy(key string) (end func() *httptest.ResponseRecorder) {
+	r.t.Helper()
+	pr, pw := io.Pipe()
+	req := httptest.NewRequest("POST", "/v1/messages?from=a@example.org&to=b@example.net", pr)
+	for name, v := range map[string]string{"Content-Type": "message/rfc822", "Idempotency-Key": key, "Authorization": "Bearer " + r.tokens["submit"]} {
+		req.Header.Set(name, v)
+	}
+	done := make(chan *httptest.ResponseRecorder)
+	go func() {
+		w := httptest.NewRecorder()
+		r.s.ServeHTTP(w, req)
+		done <- w
+	}()
+	if _, err := io.WriteString(pw, letter); err != nil { // it is read: the request is under way
+		r.t.Fatal(err)
+	}
+	return func() *httptest.ResponseRecorder {
+		pw.CloseWithError(io.ErrUnexpectedEOF)
+		return <-done
+	}
+}
+
+// While the first request is under way a second one with its key is told so, and
+// the key is free again when the first comes to nothing.
+func TestAKeyIsBusyWhileItsRequestIsUnderWay(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	end := r.busy("k")
+	w := r.call("submit", "POST", "/v1/messages", newLetter, "Idempotency-Key", "k")
+	if e := refused(t, w, "idempotency_in_progress"); e.RetryAfter == 0 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("%+v", e)
+	}
+	refused(t, end(), "invalid_request")
+	r.describe("submit", newLetter, "Idempotency-Key", "k")
 }

@@ -62,7 +62,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	}
 	r.door = admission.New(admission.Options{
 		Intake:   intake.New(intake.Options{Queue: r.q, Hostname: "mx.example.org", Plan: o.plan}),
-		Hostname: "mx.example.org", Local: func(d string) bool { return d == "example.org" }, Now: o.now,
+		Hostname: "mx.example.org", Local: func(d string) bool { return d == "example.org" }, Now: o.now, History: r.q.History,
 	})
 	opts := Options{Queue: r.q, Filters: r.engine, Door: r.door, Limits: o.limits, Now: o.now, Registry: r.reg, Gatherer: r.reg, Peers: []Peer{}}
 	if o.filters != nil {

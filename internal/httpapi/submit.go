@@ -3,8 +3,11 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -33,6 +36,9 @@ func (s *Server) createMessage(w http.ResponseWriter, r *http.Request) {
 	for _, p := range res.Recipients {
 		body.Recipients = append(body.Recipients, api.SubmittedRecipient{ID: p.ID, Path: p.Path})
 	}
+	if res.Duplicate {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Location", "/v1/messages/"+string(res.ID))
 	w.WriteHeader(http.StatusCreated)
@@ -41,7 +47,7 @@ func (s *Server) createMessage(w http.ResponseWriter, r *http.Request) {
 
 // takeMessage reads the form that the body has and submits it.
 func (s *Server) takeMessage(r *http.Request) (admission.Result, error) {
-	key, err := idempotencyKey(r)
+	req, err := keyed(r)
 	if err != nil {
 		return admission.Result{}, err
 	}
@@ -50,7 +56,7 @@ func (s *Server) takeMessage(r *http.Request) (admission.Result, error) {
 	size := r.ContentLength
 	switch mediaOf(r) {
 	case "application/json":
-		return s.takeJSON(r, admission.Request{Key: key})
+		return s.takeJSON(r, req)
 	case submission.MediaType:
 		if r.URL.RawQuery != "" {
 			return admission.Result{}, failField(filterproto.CodeInvalidParameter, "", "the envelope is in the body: no query parameters")
@@ -65,7 +71,8 @@ func (s *Server) takeMessage(r *http.Request) (admission.Result, error) {
 			return admission.Result{}, err
 		}
 	}
-	return s.submit(r, admission.Request{Envelope: env, Content: content, Key: key, Size: size})
+	req.Envelope, req.Content, req.Size = env, content, size
+	return s.submit(r, req)
 }
 
 // submit hands a request in for its caller. Every form of body comes here.
@@ -83,6 +90,27 @@ func mediaOf(r *http.Request) string {
 	return media
 }
 
+// maxKey is how long an Idempotency-Key may be, in octets.
+const maxKey = 255
+
+// keyed is the beginning of a request to the door. With a key, what the request is
+// goes into its digest while the body is read.
+func keyed(r *http.Request) (admission.Request, error) {
+	key, err := idempotencyKey(r)
+	if err != nil || key == "" {
+		return admission.Request{}, err
+	}
+	h := sha256.New()
+	for _, s := range []string{r.URL.Path, r.URL.Query().Encode(), mediaOf(r)} {
+		fmt.Fprintf(h, "%d:%s", len(s), s)
+	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(r.Body, h), r.Body}
+	return admission.Request{Key: key, Digest: func() string { return hex.EncodeToString(h.Sum(nil)) }}, nil
+}
+
 // idempotencyKey is the request's key, "" if it has none.
 func idempotencyKey(r *http.Request) (string, error) {
 	const name = "Idempotency-Key"
@@ -90,8 +118,8 @@ func idempotencyKey(r *http.Request) (string, error) {
 	if len(values) == 0 {
 		return "", nil
 	}
-	if len(values) > 1 || values[0] == "" || len(values[0]) > 200 {
-		return "", failField(filterproto.CodeInvalidParameter, name, "want one key of 1 to 200 octets")
+	if len(values) > 1 || values[0] == "" || len(values[0]) > maxKey {
+		return "", failField(filterproto.CodeInvalidParameter, name, "want one key of 1 to 255 octets")
 	}
 	return values[0], nil
 }

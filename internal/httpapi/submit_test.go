@@ -152,7 +152,7 @@ func TestAKeyAnswersTheFirstMessage(t *testing.T) {
 	if n := r.queued(); n != 2 {
 		t.Errorf("%d messages, want 2", n)
 	}
-	for _, key := range []string{"", strings.Repeat("k", 201)} {
+	for _, key := range []string{"", strings.Repeat("k", 256)} {
 		refused(t, r.call("submit", "POST", "/v1/messages", block+letter, "Content-Type", submission.MediaType, "Idempotency-Key", key), "invalid_parameter")
 	}
 }

@@ -91,7 +91,10 @@ type Door struct {
 	MaxSize  int64
 	SizeHint int64
 
+	// DedupeKey is that of queue.CreateOptions; Open answers a *queue.DuplicateError,
+	// too. LateMeta is asked when the content is complete.
 	DedupeKey string
+	LateMeta  func() map[string]string
 	Parent    queue.ID
 	Priority  int8
 	NextAt    time.Time
@@ -176,7 +179,7 @@ func (in *Intake) Open(ctx context.Context, env queue.Envelope, d Door) (*Messag
 	w, err := in.o.Queue.Create(ctx, env, queue.CreateOptions{
 		Origin: d.Origin, Parent: d.Parent, Chain: d.Chain, Stage: plan.Stage,
 		Priority: d.Priority, NextAt: d.NextAt, Expires: d.Expires, Hold: d.Hold, Meta: d.Meta,
-		DedupeKey: d.DedupeKey, SizeHint: d.SizeHint, MaxSize: d.MaxSize,
+		DedupeKey: d.DedupeKey, EarlyDuplicate: d.LateMeta != nil, LateMeta: d.LateMeta, SizeHint: d.SizeHint, MaxSize: d.MaxSize,
 		Trace: in.tracer(d, peer, &env),
 	})
 	if err != nil {

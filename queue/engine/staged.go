@@ -76,6 +76,9 @@ func (w *writer) Stage(context.Context) error {
 	case w.err != nil:
 		return w.err
 	}
+	if err := w.lateMeta(); err != nil {
+		return err
+	}
 	w.e.mu.Lock()
 	err := w.e.refusal(w.o.Origin)
 	w.e.mu.Unlock()

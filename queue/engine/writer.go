@@ -26,6 +26,11 @@ func (e *Engine) Create(_ context.Context, env queue.Envelope, o queue.CreateOpt
 	if err != nil {
 		return nil, err
 	}
+	if o.EarlyDuplicate && o.DedupeKey != "" {
+		if err := e.duplicate(o.DedupeKey); err != nil {
+			return nil, err
+		}
+	}
 	now := e.o.Now()
 	id := e.ids.next(now)
 	w := &writer{e: e, o: o, r: &rec{}, s: spool{e: e, msg: keyOf(id).msg}}
@@ -147,7 +152,39 @@ type writer struct {
 	committed bool
 	aborted   bool
 	uncertain bool
+	late      bool // LateMeta was called
 	result    queue.Item
+}
+
+// duplicate refuses a key that a message on stable storage has.
+func (e *Engine) duplicate(key string) error {
+	b, err := e.log.Get(dedupeKey(key), nil)
+	switch {
+	case errors.Is(err, ErrNoKey):
+		return nil
+	case err != nil:
+		return unavailable("read dedupe key", err)
+	}
+	return &queue.DuplicateError{ID: queue.ID(b)}
+}
+
+// lateMeta adds what is known of the content only now.
+func (w *writer) lateMeta() error {
+	if w.late || w.o.LateMeta == nil {
+		return nil
+	}
+	w.late = true
+	all := maps.Clone(w.r.Meta)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, w.o.LateMeta())
+	if err := checkMeta(all); err != nil {
+		w.err = err
+		return err
+	}
+	w.r.Meta = all
+	return nil
 }
 
 func (w *writer) ID() queue.ID { return w.r.ID }
@@ -213,6 +250,9 @@ func (w *writer) Commit(ctx context.Context) (queue.Item, error) {
 		return queue.Item{}, fmt.Errorf("%w: commit after abort", queue.ErrInvalid)
 	case w.err != nil:
 		return queue.Item{}, w.err
+	}
+	if err := w.lateMeta(); err != nil {
+		return queue.Item{}, err
 	}
 	var it queue.Item
 	var err error

@@ -3,6 +3,7 @@ package queuetest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,7 +26,10 @@ func (m *Model) Create(ctx context.Context, e queue.Envelope, o queue.CreateOpti
 	if err := checkCreate(e, o); err != nil {
 		return nil, err
 	}
-	w := &writer{m: m, max: o.MaxSize}
+	if first, ok := m.state.dedupe[o.DedupeKey]; ok && o.EarlyDuplicate && o.DedupeKey != "" {
+		return nil, &queue.DuplicateError{ID: first}
+	}
+	w := &writer{m: m, max: o.MaxSize, late: o.LateMeta}
 	w.msg = &message{id: m.state.newID(now), dedupe: o.DedupeKey, blobs: map[queue.BlobID][]byte{}, nextPart: 1}
 	w.it = &item{msg: w.msg}
 	w.it.Item = cloneItem(queue.Item{
@@ -80,6 +84,27 @@ type writer struct {
 	bad  error // what the first failed Write said
 
 	staged, committed, aborted bool
+
+	late func() map[string]string // nil once it was called
+}
+
+// lateMeta adds what is known of the content only now.
+func (w *writer) lateMeta() error {
+	if w.late == nil {
+		return nil
+	}
+	all := maps.Clone(w.it.Meta)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, w.late())
+	w.late = nil
+	if metaSize(all) > queue.MaxMeta {
+		w.bad = fmt.Errorf("%w: meta", queue.ErrTooLarge)
+		return w.bad
+	}
+	w.it.Meta = all
+	return nil
 }
 
 func (w *writer) ID() queue.ID { return w.msg.id }
@@ -126,6 +151,9 @@ func (w *writer) Stage(ctx context.Context) error {
 		return fmt.Errorf("%w: nothing to stage", queue.ErrInvalid)
 	case w.staged:
 		return nil
+	}
+	if err := w.lateMeta(); err != nil {
+		return err
 	}
 	w.staged, w.msg.staged = true, true
 	w.m.state.staged[w.msg] = true
@@ -197,6 +225,9 @@ func (w *writer) Commit(ctx context.Context) (queue.Item, error) {
 		return queue.Item{}, w.bad
 	case ctx.Err() != nil:
 		return queue.Item{}, ctx.Err()
+	}
+	if err := w.lateMeta(); err != nil {
+		return queue.Item{}, err
 	}
 	s := w.m.state
 	if first, ok := s.dedupe[w.msg.dedupe]; ok && w.msg.dedupe != "" {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -171,6 +172,33 @@ var createTests = []behaviour{
 		if n := len(r.list(queue.Filter{})); n != 1 {
 			r.Errorf("%d messages, want 1", n)
 		}
+	}},
+	{"a used dedupe key is known to create, for who asks", nothing, func(r *rig) {
+		first := r.commit(queue.CreateOptions{DedupeKey: "key"}, "b@example.net")
+		_, err := r.q.Create(r.ctx(), envelope("b@example.net"), queue.CreateOptions{DedupeKey: "key", EarlyDuplicate: true})
+		r.duplicateOf(err, first.ID)
+		r.commit(queue.CreateOptions{DedupeKey: "another", EarlyDuplicate: true}, "b@example.net")
+	}},
+	{"what is known of the content at its end is kept with it", nothing, func(r *rig) {
+		calls := 0
+		w := r.open(queue.CreateOptions{Meta: map[string]string{"a": "1"}, LateMeta: func() map[string]string {
+			calls++
+			return map[string]string{"b": "2"}
+		}}, text, "b@example.net")
+		if calls != 0 {
+			r.Error("called before the content was complete")
+		}
+		it, err := w.Commit(r.ctx())
+		r.must(err)
+		if got := r.get(it.ID).Meta; calls != 1 || !reflect.DeepEqual(got, map[string]string{"a": "1", "b": "2"}) {
+			r.Errorf("%d calls, meta %v", calls, got)
+		}
+		w = r.open(queue.CreateOptions{LateMeta: func() map[string]string {
+			return map[string]string{"b": strings.Repeat("x", queue.MaxMeta)}
+		}}, text, "b@example.net")
+		_, err = w.Commit(r.ctx())
+		r.refused(err, queue.ErrTooLarge)
+		r.must(w.Abort())
 	}},
 	{"of many commits with one dedupe key one succeeds", nothing, oneOfMany},
 	{"a dedupe key outlives the message", nothing, func(r *rig) {
