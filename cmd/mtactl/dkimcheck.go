@@ -34,7 +34,7 @@ func (t *tool) checkKey(ctx context.Context, name, server string, public crypto.
 	if t.output == "json" {
 		return t.json(map[string]string{"name": name, "record": list[0]})
 	}
-	_, err = fmt.Fprintf(t.out, "%s: good\n%s\n", name, list[0])
+	_, err = fmt.Fprintf(t.out, "%s: good\n%s\n", oneLine(name), oneLine(list[0]))
 	return wrote(err)
 }
 

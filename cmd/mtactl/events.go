@@ -181,7 +181,7 @@ func (r *eventReader) event() error {
 		return &exitError{status: exitFailure, msg: "an event that is not JSON"}
 	}
 	if r.t.output == "json" {
-		_, err := fmt.Fprintf(r.t.out, "%s\n", data)
+		_, err := fmt.Fprintf(r.t.out, "%s\n", plainJSON(data))
 		return wrote(err)
 	}
 	_, err := fmt.Fprintln(r.t.out, oneLine(eventLine(&e)))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,16 +10,44 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // json prints one of the API's objects.
 func (t *tool) json(v any) error {
-	e := json.NewEncoder(t.out)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return wrote(e.Encode(v))
+	if err := e.Encode(v); err != nil {
+		return wrote(err)
+	}
+	_, err := t.out.Write(plainJSON(b.Bytes()))
+	return wrote(err)
 }
+
+// plainJSON is the same JSON with what a terminal would obey (C1 controls, DEL,
+// overrides of direction) written as escapes.
+func plainJSON(b []byte) []byte {
+	if !bytes.ContainsFunc(b, commands) {
+		return b
+	}
+	out := make([]byte, 0, len(b)+64)
+	for _, r := range string(b) {
+		if !commands(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		for _, u := range utf16.Encode([]rune{r}) {
+			out = fmt.Appendf(out, `\u%04x`, u)
+		}
+	}
+	return out
+}
+
+// commands reports whether JSON may hold r as it is, and a terminal had better not.
+func commands(r rune) bool { return r > '~' && r != utf8.RuneError && !showable(r) }
 
 // wrote turns an error of writing to stdout into an exit status.
 func wrote(err error) error {
