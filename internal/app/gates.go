@@ -121,6 +121,8 @@ func (ds dialogues) ask(stage func(dialogue) *smtp.Reply) *smtp.Reply {
 type state struct {
 	gate dialogues // those that take part
 	auth auth.Session
+	// senders are addresses that its login may use beside those of msa.Owners.
+	senders []string
 }
 
 func stateOf(c *smtpd.Conversation) *state {

@@ -32,10 +32,12 @@ type logins struct {
 
 // login is one auth section.
 type login struct {
+	log     *slog.Logger
 	section config.Auth
 	key     string // what it was made from
 	service *auth.Service
 	owners  *msa.Owners
+	senders func(ctx context.Context, login string) ([]string, error) // nil: those of owners
 }
 
 func (s *logins) wire(log *slog.Logger, reg prometheus.Registerer) {
@@ -52,13 +54,17 @@ func (s *logins) find(c *config.Config, name string) (*login, error) {
 		return nil, nil
 	}
 	section := c.Auth[name]
-	key := fmt.Sprintf("%+v %q %q", section, c.LocalDomains, c.Local.Delimiter)
+	private, err := privateOf(section)
+	if err != nil {
+		return nil, fmt.Errorf("auth %s: %w", name, err)
+	}
+	key := fmt.Sprintf("%+v %q %q %x", section, c.LocalDomains, c.Local.Delimiter, private.sum())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l := s.known[name]; l != nil && l.key == key {
 		return l, nil
 	}
-	l, err := s.make(c, name, section)
+	l, err := s.make(c, name, section, private)
 	if err != nil {
 		return nil, fmt.Errorf("auth %s: %w", name, err)
 	}
@@ -67,10 +73,14 @@ func (s *logins) find(c *config.Config, name string) (*login, error) {
 	return l, nil
 }
 
-func (s *logins) make(c *config.Config, name string, section config.Auth) (*login, error) {
-	backend, err := s.backend(section)
+func (s *logins) make(c *config.Config, name string, section config.Auth, private private) (*login, error) {
+	backend, err := s.backend(name, section, private)
 	if err != nil {
 		return nil, err
+	}
+	var senders func(context.Context, string) ([]string, error)
+	if local, ok := backend.(*auth.Local); ok && local.SQL != nil {
+		senders = local.SQL.Senders
 	}
 	owners, err := msa.NewOwners(msa.OwnersOptions{
 		Rule:    map[string]msa.Rule{config.SendersListed: msa.Listed, config.SendersAny: msa.Any}[section.Senders],
@@ -82,7 +92,7 @@ func (s *logins) make(c *config.Config, name string, section config.Auth) (*logi
 	if err != nil {
 		return nil, err
 	}
-	return &login{section: section, owners: owners, service: &auth.Service{
+	return &login{log: s.log, section: section, owners: owners, senders: senders, service: &auth.Service{
 		Backend: backend, Failures: section.SessionFailures, Logger: s.log,
 		Guard: auth.NewGuard(auth.GuardOptions{
 			PerAddress: section.AddressFailures, PerLogin: section.LoginFailures,
@@ -92,7 +102,7 @@ func (s *logins) make(c *config.Config, name string, section config.Auth) (*logi
 	}}, nil
 }
 
-func (s *logins) backend(section config.Auth) (auth.Backend, error) {
+func (s *logins) backend(name string, section config.Auth, private private) (auth.Backend, error) {
 	if section.Dovecot != "" {
 		network, address := "tcp", strings.TrimPrefix(section.Dovecot, "inet:")
 		if path, ok := strings.CutPrefix(section.Dovecot, "unix:"); ok {
@@ -107,6 +117,11 @@ func (s *logins) backend(section config.Auth) (auth.Backend, error) {
 			return nil, err
 		}
 	}
+	if section.SQL.Driver != "" {
+		if local.SQL, err = s.database(name, section, private); err != nil {
+			return nil, err
+		}
+	}
 	if section.AsksCertificate() {
 		local.Certificates, err = auth.LoadCertificates(auth.CertificateOptions{
 			Authorities: section.Authorities, Fingerprints: section.Certificates, Logger: s.log,
@@ -117,6 +132,9 @@ func (s *logins) backend(section config.Auth) (auth.Backend, error) {
 
 // needTLS is what AUTH gets in the clear (RFC 4954 §6).
 var needTLS = smtp.Reply{Code: 538, Enhanced: "5.7.11", Text: "encryption required, issue STARTTLS first"}
+
+// noSenders is what a login gets whose addresses are not known for the moment.
+var noSenders = smtp.Reply{Code: 454, Enhanced: "4.7.0", Text: "temporary authentication failure"}
 
 // keywordTime bounds how long a reply to EHLO waits for a backend.
 const keywordTime = 5 * time.Second
@@ -138,11 +156,11 @@ func (l *login) serve(o *smtpd.Options) {
 	}
 	p.Auth = l.auth
 	p.Assert = func(c *smtpd.Conversation, mailbox string) bool {
-		return mailbox == "<>" || l.owners.May(c.Client.SASLUser, mailbox)
+		return mailbox == "<>" || l.owners.May(c.Client.SASLUser, mailbox, stateOf(c).senders...)
 	}
 	gate := p.Mail
 	p.Mail = func(ctx context.Context, c *smtpd.Conversation) *smtp.Reply {
-		if !l.owners.May(c.Client.SASLUser, c.Envelope.ReversePath) {
+		if !l.owners.May(c.Client.SASLUser, c.Envelope.ReversePath, stateOf(c).senders...) {
 			o.Logger.Info("sender refused", "listener", o.Name, "client_address", c.Client.Address,
 				"login", c.Client.SASLUser, "reverse_path", c.Envelope.ReversePath)
 			return notOwner("sender address", c.Envelope.ReversePath, c.Client.SASLUser)
@@ -187,6 +205,14 @@ func (l *login) auth(ctx context.Context, c *smtpd.Conversation, arg string, ask
 		}
 		return line, err
 	})
+	if user != "" && l.senders != nil {
+		granted, err := l.senders(ctx, user)
+		if err != nil {
+			l.log.Error("senders of a login cannot be looked up", "login", user, "err", err)
+			return noSenders
+		}
+		stateOf(c).senders = granted
+	}
 	if user != "" {
 		c.Client.SASLUser, c.Client.SASLMethod = user, mechanism
 	}

@@ -47,20 +47,32 @@ func (s *submitted) Open(ctx context.Context, env queue.Envelope, d intake.Door)
 	if d.MaxSize > 0 {
 		d.MaxSize += completionRoom
 	}
+	granted, err := s.granted(ctx, env.Client.SASLUser)
+	if err != nil {
+		return nil, err
+	}
 	m, err := s.app.intake.Open(ctx, env, d)
 	if err != nil {
 		return nil, err
 	}
-	return &completed{Message: m, c: msa.NewCompleter(s.options(&env, m.ID()), m.Write)}, nil
+	return &completed{Message: m, c: msa.NewCompleter(s.options(&env, m.ID(), granted), m.Write)}, nil
 }
 
-func (s *submitted) options(env *queue.Envelope, id queue.ID) msa.CompleterOptions {
+// granted asks for the login's senders where header fields are looked at.
+func (s *submitted) granted(ctx context.Context, user string) ([]string, error) {
+	if s.who == nil || s.who.senders == nil || user == "" || !s.sender && !s.who.section.CheckFrom {
+		return nil, nil
+	}
+	return s.who.senders(ctx, user)
+}
+
+func (s *submitted) options(env *queue.Envelope, id queue.ID, granted []string) msa.CompleterOptions {
 	o := msa.CompleterOptions{Date: s.date, MessageID: s.id, Now: time.Now(), ID: strings.ToLower(string(id)), Hostname: s.hostname}
 	user := env.Client.SASLUser
 	if s.who == nil || user == "" {
 		return o
 	}
-	o.Mine = func(address string) bool { return s.who.owners.May(user, address) }
+	o.Mine = func(address string) bool { return s.who.owners.May(user, address, granted...) }
 	if s.sender {
 		o.Sender = s.address(user)
 	}

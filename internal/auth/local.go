@@ -22,6 +22,7 @@ const (
 // once it is in use.
 type Local struct {
 	File         *File         // nil: no password file
+	SQL          *SQL          // nil: no database; not with File
 	Certificates *Certificates // nil: no EXTERNAL
 	// Offer limits the mechanisms. nil offers all there are but two: SCRAM only while
 	// every login of the file has the keys for it, and SCRAM-SHA-256-PLUS not at all.
@@ -36,6 +37,9 @@ var _ Backend = (*Local)(nil)
 func (l *Local) source() source {
 	if l.File != nil {
 		return l.File
+	}
+	if l.SQL != nil {
+		return l.SQL
 	}
 	return nil
 }

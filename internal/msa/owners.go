@@ -143,8 +143,9 @@ func (w *Owners) current() map[string][]string {
 
 // May says whether a login may use an address ("local@domain" as in an
 // envelope). The null reverse-path is everybody's: reports about mail that was
-// read go out with it (RFC 8098 §2).
-func (w *Owners) May(login, address string) bool {
+// read go out with it (RFC 8098 §2). granted are further addresses of this login,
+// in the forms of the first column of the table.
+func (w *Owners) May(login, address string, granted ...string) bool {
 	if address == "" || w.o.Rule == Any {
 		return true
 	}
@@ -160,6 +161,9 @@ func (w *Owners) May(login, address string) bool {
 	t := w.current()
 	for _, key := range keys(local, domain, w.o.Delimiter) {
 		if logins := t[key]; slices.Contains(logins, login) || slices.Contains(logins, "*") {
+			return true
+		}
+		if slices.ContainsFunc(granted, func(g string) bool { return fold(g) == key }) {
 			return true
 		}
 	}
