@@ -39,8 +39,8 @@ func (a *App) newKind(c *config.Config, f config.Filter) (filter.Kind, error) {
 		return newWebhook(f)
 	case config.KindMTAHooks:
 		return newMTAHooks(c, f)
-	case config.KindAuth:
-		return a.newAuth(c, f)
+	case config.KindDMARC:
+		return a.newDMARC(c, f)
 	case config.KindDKIM:
 		return a.newSigner(f)
 	}

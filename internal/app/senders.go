@@ -12,24 +12,24 @@ import (
 	"mtad/internal/dkimkey"
 	"mtad/internal/dsn"
 	"mtad/internal/filter"
-	"mtad/internal/filter/authfilter"
+	"mtad/internal/filter/dmarcfilter"
 	"mtad/internal/filter/signfilter"
 	"mtad/internal/msgauth"
 	"mtad/queue"
 )
 
-// newAuth makes the Kind auth.
-func (a *App) newAuth(c *config.Config, f config.Filter) (filter.Kind, error) {
-	id := f.Auth.ID
+// newDMARC makes the Kind dmarc.
+func (a *App) newDMARC(c *config.Config, f config.Filter) (filter.Kind, error) {
+	id := f.DMARC.ID
 	if id == "" {
 		id = c.Hostname
 	}
-	trusted := f.Auth.Trusted
-	return authfilter.New(authfilter.Options{
-		ID: id, Forged: f.Auth.Forged, Resolver: a.dns, Own: a.own,
+	trusted := f.DMARC.Trusted
+	return dmarcfilter.New(dmarcfilter.Options{
+		ID: id, Forged: f.DMARC.Forged, Resolver: a.dns, Own: a.own,
 		Trusted:  func(it *queue.Item) bool { return from(trusted, it.Envelope.Client) },
-		OnReject: authfilter.Policy(f.Auth.OnReject), OnQuarantine: authfilter.Policy(f.Auth.OnQuarantine),
-		Defer: f.Auth.OnTempError == config.AuthDefer, Time: f.Auth.LookupTime,
+		OnReject: dmarcfilter.Policy(f.DMARC.OnReject), OnQuarantine: dmarcfilter.Policy(f.DMARC.OnQuarantine),
+		Defer: f.DMARC.OnTempError == config.DMARCDefer, Time: f.DMARC.LookupTime,
 	})
 }
 

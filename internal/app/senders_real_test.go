@@ -162,8 +162,8 @@ listeners: {smtp: {address: "127.0.0.1:0", chain: in}}
 api: {listen: []}
 mynetworks: [192.0.2.200]
 relay_domains: [example.net]
-filters: {spoil: {kind: milter, address: %q}, auth: {kind: auth}}
-chains: {in: {filters: [spoil, auth]}}
+filters: {spoil: {kind: milter, address: %q}, dmarc: {kind: dmarc}}
+chains: {in: {filters: [spoil, dmarc]}}
 delivery: {dns_servers: [%q]}
 smarthost: "[127.0.0.1]:%s"
 `, spoiling, z.Addr, next.addr[len("127.0.0.1:"):])))

@@ -63,18 +63,18 @@ smarthost: "[127.0.0.1]:%s"
 
 // checking is an mtad that takes mail for example.net from strangers, and is
 // told by XCLIENT who they are.
-func checking(t *testing.T, z *dnstest.Zone, next, timing, auth string) *app.App {
+func checking(t *testing.T, z *dnstest.Zone, next, timing, settings string) *app.App {
 	t.Helper()
 	a, _ := start(t, read(t, t.TempDir(), fmt.Sprintf(`
 listeners: {smtp: {address: "127.0.0.1:0", chain: in, xclient: [127.0.0.1]}}
 api: {listen: ["127.0.0.1:0"]}
 mynetworks: [192.0.2.200]
 relay_domains: [example.net]
-filters: {auth: {kind: auth, auth: {%s}}}
-chains: {in: {filters: [auth], timing: %s}}
+filters: {dmarc: {kind: dmarc, dmarc: {%s}}}
+chains: {in: {filters: [dmarc], timing: %s}}
 delivery: {dns_servers: [%q]}
 smarthost: "[127.0.0.1]:%s"
-`, auth, timing, z.Addr, next[len("127.0.0.1:"):])))
+`, settings, timing, z.Addr, next[len("127.0.0.1:"):])))
 	return a
 }
 
@@ -190,14 +190,14 @@ func TestDMARCPolicyIsRecordedOrCarriedOut(t *testing.T) {
 	if r := results(t, content(t, next.wait(t).data)); !strings.Contains(r, "spf=fail") || !strings.Contains(r, "dmarc=fail (p=reject dis=reject)") {
 		t.Errorf("recorded: %s", r)
 	}
-	enforcing := "on_dmarc_reject: reject, on_dmarc_quarantine: quarantine"
+	enforcing := "on_reject: reject, on_quarantine: quarantine"
 	a := checking(t, z, next.addr, "inline", enforcing)
 	reply, _ := forged(t, a, 550, "example.org")
 	if !strings.Contains(reply, "5.7.1") || !strings.Contains(reply, "DMARC policy of example.org") {
 		t.Errorf("the client is told %q", reply)
 	}
 	_, id := forged(t, a, 250, "soft.test")
-	if it := held(t, a, id); it.State != queue.Incoming || it.Hold.By != "filter:auth" {
+	if it := held(t, a, id); it.State != queue.Incoming || it.Hold.By != "filter:dmarc" {
 		t.Errorf("%v, %+v", it.State, it.Hold)
 	}
 }
@@ -206,7 +206,7 @@ func TestTroubleWithTheDNSIsRecordedOrDeferred(t *testing.T) {
 	z := dnstest.Serve(t, "_dmarc.example.org. 60 IN TXT \"v=DMARC1; p=reject\"")
 	z.Break("example.org")
 	next := newSink(t)
-	dial(t, checking(t, z, next.addr, "inline", "on_dmarc_reject: reject").Addr("smtp").String()).send(250, "sender@example.org", "rcpt@example.net", scannertest.Ham())
+	dial(t, checking(t, z, next.addr, "inline", "on_reject: reject").Addr("smtp").String()).send(250, "sender@example.org", "rcpt@example.net", scannertest.Ham())
 	if r := results(t, content(t, next.wait(t).data)); !strings.Contains(r, "spf=temperror") || !strings.Contains(r, "dmarc=temperror") {
 		t.Errorf("recorded: %s", r)
 	}

@@ -142,7 +142,7 @@ type Filter struct {
 	SMTP     SMTPFilter `yaml:"smtp"`
 	Webhook  Webhook    `yaml:"webhook"`
 	MTAHooks MTAHooks   `yaml:"mtahooks"`
-	Auth     AuthFilter `yaml:"auth"`
+	DMARC    DMARC      `yaml:"dmarc"`
 	DKIM     DKIM       `yaml:"dkim"`
 }
 

@@ -25,7 +25,7 @@ func deliveryKeys() []Key {
 		{Path: "delivery.tls", Default: TLSOpportunistic, Enum: []string{TLSNone, TLSOpportunistic, TLSRequired, TLSVerified}, Doc: "STARTTLS towards next hops: never; when offered; `required`, with any certificate; or `verified`, with a valid one for the name of the next hop."},
 		{Path: "delivery.addresses", Default: "ipv6-first", Enum: []string{"ipv6-first", "ipv4-first", "ipv4", "ipv6"}, Doc: "Which addresses of next hops are used, and which of them first."},
 		{Path: "delivery.port", Default: "25", Min: "1", Max: "65535", Doc: "Port of next hops found by MX."},
-		{Path: "delivery.dns_servers", Is: "address", Doc: "DNS servers, as address and port; they are also asked for the names of clients and by filters of kind `auth`. Default: those of `/etc/resolv.conf`."},
+		{Path: "delivery.dns_servers", Is: "address", Doc: "DNS servers, as address and port; they are also asked for the names of clients and by filters of kind `dmarc`. Default: those of `/etc/resolv.conf`."},
 		{Path: "delivery.report_signer", Is: "name", Doc: "Name of a filter of kind `dkim` whose keys sign delivery reports, which go through no chain. Default: they are not signed."},
 		{Path: "delivery.connect_timeout", Default: "30s", Min: "1s", Max: "10m", Doc: "How long a connection to a next hop may take."},
 		{Path: "delivery.command_timeout", Default: "5m", Min: "1s", Max: "1h", Doc: "How long a next hop may take for a reply (RFC 5321 §4.5.3.2)."},

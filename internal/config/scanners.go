@@ -12,7 +12,7 @@ const (
 )
 
 func filterKinds() []string {
-	return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter, KindExec, KindSMTPFilter, KindWebhook, KindMTAHooks, KindAuth, KindDKIM}
+	return []string{KindPull, KindClamd, KindSpamd, KindRspamd, KindMilter, KindExec, KindSMTPFilter, KindWebhook, KindMTAHooks, KindDMARC, KindDKIM}
 }
 
 // Clamd is what is particular to the kind clamd.

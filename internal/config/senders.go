@@ -15,27 +15,27 @@ import (
 
 // The kinds that check who a message is from, and that sign messages.
 const (
-	KindAuth = "auth"
-	KindDKIM = "dkim"
+	KindDMARC = "dmarc"
+	KindDKIM  = "dkim"
 )
 
-// AuthFilter is what is particular to the filter kind auth.
-type AuthFilter struct {
+// DMARC is what is particular to the filter kind dmarc.
+type DMARC struct {
 	ID           string        `yaml:"id"` // "": the host name
 	Forged       []string      `yaml:"forged"`
 	Trusted      Networks      `yaml:"trusted"`
-	OnReject     string        `yaml:"on_dmarc_reject"`
-	OnQuarantine string        `yaml:"on_dmarc_quarantine"`
+	OnReject     string        `yaml:"on_reject"`
+	OnQuarantine string        `yaml:"on_quarantine"`
 	OnTempError  string        `yaml:"on_temperror"`
 	LookupTime   time.Duration `yaml:"lookup_time"`
 }
 
-// The words of AuthFilter.
+// The words of DMARC.
 const (
-	AuthRecord     = "record"
-	AuthQuarantine = "quarantine"
-	AuthReject     = "reject"
-	AuthDefer      = "defer"
+	DMARCRecord     = "record"
+	DMARCQuarantine = "quarantine"
+	DMARCReject     = "reject"
+	DMARCDefer      = "defer"
 )
 
 // DKIM is what is particular to the filter kind dkim.
@@ -61,21 +61,21 @@ type DKIMKey struct {
 const signedHeaders = "From, Sender, Reply-To, Subject, Date, Message-ID, To, Cc, MIME-Version, Content-Type, Content-Transfer-Encoding, " +
 	"In-Reply-To, References, List-Id, List-Unsubscribe, List-Unsubscribe-Post"
 
-// authConcurrency is the default of filters.*.concurrency for the kind auth,
+// dmarcConcurrency is the default of filters.*.concurrency for the kind dmarc,
 // which mostly waits for the DNS.
-const authConcurrency = 100
+const dmarcConcurrency = 100
 
 func senderKeys() []Key {
-	const a, d = "filters.*.auth.", "filters.*.dkim."
-	policies := []string{AuthRecord, AuthQuarantine, AuthReject}
+	const a, d = "filters.*.dmarc.", "filters.*.dkim."
+	policies := []string{DMARCRecord, DMARCQuarantine, DMARCReject}
 	canonical := []string{"relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"}
 	return []Key{
 		{Path: a + "id", Is: "domain", Live: true, Doc: "The name under which results are given (authserv-id). Fields of this name that come with a message are removed. Default: `hostname`."},
 		{Path: a + "forged", Is: "domain", Live: true, Doc: "Further names that fields from outside must not have: those of other hosts here."},
 		{Path: a + "trusted", Live: true, Doc: "Relays here that check messages themselves: nothing of theirs is checked or removed. Clients in `mynetworks`, those that have logged in and local ones are not checked in any case."},
-		{Path: a + "on_dmarc_reject", Default: AuthRecord, Enum: policies, Live: true, Doc: "What becomes of a message that fails DMARC where the domain asks for `reject`: the result is recorded only; it is held; or refused with 550 5.7.1. With the timing `after`, a refusal is a report to a reverse-path that may be forged, too: `inline` is better."},
-		{Path: a + "on_dmarc_quarantine", Default: AuthRecord, Enum: policies, Live: true, Doc: "The same, where the domain asks for `quarantine`."},
-		{Path: a + "on_temperror", Default: AuthRecord, Enum: []string{AuthRecord, AuthDefer}, Live: true, Doc: "What becomes of a message while the DNS leaves the result of SPF or DMARC open: it is recorded as `temperror`; or deferred with 451 4.4.3."},
+		{Path: a + "on_reject", Default: DMARCRecord, Enum: policies, Live: true, Doc: "What becomes of a message that fails DMARC where the domain asks for `reject`: the result is recorded only; it is held; or refused with 550 5.7.1. With the timing `after`, a refusal is a report to a reverse-path that may be forged, too: `inline` is better."},
+		{Path: a + "on_quarantine", Default: DMARCRecord, Enum: policies, Live: true, Doc: "The same, where the domain asks for `quarantine`."},
+		{Path: a + "on_temperror", Default: DMARCRecord, Enum: []string{DMARCRecord, DMARCDefer}, Live: true, Doc: "What becomes of a message while the DNS leaves the result of SPF or DMARC open: it is recorded as `temperror`; or deferred with 451 4.4.3."},
 		{Path: a + "lookup_time", Default: "20s", Min: "1s", Max: "10m", Live: true, Doc: "How long the checks of a message may take in all; what the DNS has not said by then is a `temperror`. It has to be less than `filters.*.timeout`."},
 		{Path: d + "keys[].domain", Required: true, Is: "domain", Live: true, Doc: "The domain that signs (`d=`)."},
 		{Path: d + "keys[].selector", Required: true, Is: "selector", Live: true, Doc: "The name of the key in the DNS (`s=`): SELECTOR._domainkey.DOMAIN."},
@@ -92,8 +92,8 @@ func senderKeys() []Key {
 // deriveFilters fills in defaults that depend on the kind.
 func (c *Config) deriveFilters() {
 	for name, f := range c.Filters {
-		if _, given := c.positions["filters."+name+".concurrency"]; f.Kind == KindAuth && !given {
-			f.Concurrency = authConcurrency
+		if _, given := c.positions["filters."+name+".concurrency"]; f.Kind == KindDMARC && !given {
+			f.Concurrency = dmarcConcurrency
 			c.Filters[name] = f
 		}
 	}
@@ -101,17 +101,17 @@ func (c *Config) deriveFilters() {
 
 // senders checks a filter of the kinds.
 func (k *checker) senders(key string, f Filter) {
-	if f.Kind != KindAuth && f.Kind != KindDKIM {
+	if f.Kind != KindDMARC && f.Kind != KindDKIM {
 		return
 	}
 	if _, given := k.positions[key+".address"]; given {
 		k.add(key+".address", "a filter of kind "+f.Kind+" has no address: it is part of mtad", "leave address out")
 	}
-	if f.Kind == KindAuth {
-		if timeout := cmp.Or(f.Timeout, time.Minute); f.Auth.LookupTime >= timeout {
-			k.add(key+".auth.lookup_time", "lookup_time is not less than timeout", "")
+	if f.Kind == KindDMARC {
+		if timeout := cmp.Or(f.Timeout, time.Minute); f.DMARC.LookupTime >= timeout {
+			k.add(key+".dmarc.lookup_time", "lookup_time is not less than timeout", "")
 		}
-		k.narrow(key+".auth.trusted", f.Auth.Trusted, "with it strangers say themselves who they are")
+		k.narrow(key+".dmarc.trusted", f.DMARC.Trusted, "with it strangers say themselves who they are")
 		return
 	}
 	k.narrow(key+".dkim.networks", f.DKIM.Networks, "with it the messages of strangers are signed")

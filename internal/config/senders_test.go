@@ -40,23 +40,23 @@ func TestFiltersAboutSendersAreChecked(t *testing.T) {
 		"filters: {f: {kind: dkim, dkim: {" + key + ", canonicalization: nowsp}}}":                                                               "not one of its words",
 		"filters: {f: {kind: dkim, dkim: {" + key + ", networks: [0.0.0.0/0]}}}":                                                                 "strangers are signed",
 		"filters: {f: {kind: dkim, address: \"127.0.0.1:1\", dkim: {" + key + "}}}":                                                              "has no address",
-		"filters: {f: {kind: auth, dkim: {" + key + "}}}":                                                                                        "settings of kind dkim",
-		"filters: {f: {kind: auth, auth: {trusted: [0.0.0.0/0]}}}":                                                                               "strangers say",
-		"filters: {f: {kind: auth, auth: {on_dmarc_reject: bounce}}}":                                                                            "not one of its words",
-		"filters: {f: {kind: auth, auth: {lookup_time: 1m}}}":                                                                                    "not less than timeout",
-		"filters: {f: {kind: auth, timeout: 10s}}":                                                                                               "not less than timeout",
-		"filters: {f: {kind: auth, auth: {id: \"a b\"}}}":                                                                                        "domain",
+		"filters: {f: {kind: dmarc, dkim: {" + key + "}}}":                                                                                       "settings of kind dkim",
+		"filters: {f: {kind: dmarc, dmarc: {trusted: [0.0.0.0/0]}}}":                                                                             "strangers say",
+		"filters: {f: {kind: dmarc, dmarc: {on_reject: bounce}}}":                                                                                "not one of its words",
+		"filters: {f: {kind: dmarc, dmarc: {lookup_time: 1m}}}":                                                                                  "not less than timeout",
+		"filters: {f: {kind: dmarc, timeout: 10s}}":                                                                                              "not less than timeout",
+		"filters: {f: {kind: dmarc, dmarc: {id: \"a b\"}}}":                                                                                      "domain",
 		"delivery: {report_signer: f}":                                                                                                           "no filter of kind dkim",
-		"delivery: {report_signer: f}\nfilters: {f: {kind: auth}}":                                                                               "no filter of kind dkim",
+		"delivery: {report_signer: f}\nfilters: {f: {kind: dmarc}}":                                                                              "no filter of kind dkim",
 		"filters: {f: {kind: dkim, dkim: {keys: [{domain: example.org, selector: s, file: /k}, {domain: example.org, selector: S, file: /l}]}}}": "second key",
-		"filters: {s: {kind: dkim, dkim: {" + key + "}}, a: {kind: auth}}\nchains: {c: {filters: [s, a]}}":                                       "which signs",
+		"filters: {s: {kind: dkim, dkim: {" + key + "}}, a: {kind: dmarc}}\nchains: {c: {filters: [s, a]}}":                                      "which signs",
 	} {
 		_, err := Parse("x.yaml", []byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
 	}
-	c, err := Parse("x.yaml", []byte("filters: {s: {kind: dkim, dkim: {"+key+"}}, s2: {kind: dkim, dkim: {"+key+", oversign: [], expire: 7d}}, a: {kind: auth}, b: {kind: auth, concurrency: 3}}\nchains: {c: {filters: [a, s, s2]}}\ndelivery: {report_signer: s}"))
+	c, err := Parse("x.yaml", []byte("filters: {s: {kind: dkim, dkim: {"+key+"}}, s2: {kind: dkim, dkim: {"+key+", oversign: [], expire: 7d}}, a: {kind: dmarc}, b: {kind: dmarc, concurrency: 3}}\nchains: {c: {filters: [a, s, s2]}}\ndelivery: {report_signer: s}"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package authfilter
+package dmarcfilter
 
 import (
 	"context"
@@ -67,7 +67,7 @@ type Filter struct {
 // New makes a Filter.
 func New(o Options) (*Filter, error) {
 	if o.ID == "" || o.Resolver == nil {
-		return nil, errors.New("authfilter: ID and Resolver are required")
+		return nil, errors.New("dmarcfilter: ID and Resolver are required")
 	}
 	never := func(*queue.Item) bool { return false }
 	if o.Own == nil {

@@ -1,4 +1,4 @@
-package authfilter
+package dmarcfilter
 
 import (
 	"fmt"

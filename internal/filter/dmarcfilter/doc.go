@@ -1,4 +1,4 @@
-// Package authfilter is the filter kind auth: it checks messages by SPF, DKIM
+// Package dmarcfilter is the filter kind dmarc: it checks messages by SPF, DKIM
 // and DMARC, and puts one Authentication-Results field on top of each (RFC 8601)
 // with what came of it.
 //
@@ -10,4 +10,4 @@
 //
 // Results are recorded. What a DMARC policy of reject or quarantine does, and
 // trouble with the DNS, is for Options to say; the default is nothing.
-package authfilter
+package dmarcfilter
