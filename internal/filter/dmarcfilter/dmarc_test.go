@@ -147,3 +147,20 @@ func TestAnAuthorInTheObsoleteFormIsSeen(t *testing.T) {
 		}
 	}
 }
+
+// Readers that go on over a line that is no field show this author.
+func TestAnAuthorBehindABrokenHeaderSectionIsSeen(t *testing.T) {
+	env := scannertest.Envelope()
+	env.Client.Address, env.ReversePath = "203.0.113.1", "x@evil.example"
+	for _, head := range []string{"no field\r\n", "From: x@evil.example\r\n: y\r\nSubject: y\r\n", "X-\xff: y\r\n \r\n"} {
+		message := head + "From: chief@example.org\r\n\r\nbody\r\n"
+		o := scannertest.Try(t, newFilter(t, Options{OnReject: Reject}), message, scannertest.Setup{Envelope: &env})
+		if o.Err != nil || o.Verdict.Disposition != filterproto.Reject {
+			t.Errorf("%q: %+v, %v", head, o.Verdict, o.Err)
+		}
+	}
+	o := scannertest.Try(t, newFilter(t, Options{OnReject: Reject}), "From: x@evil.example\r\n\r\nFrom: chief@example.org\r\n", scannertest.Setup{Envelope: &env})
+	if o.Err != nil || o.Verdict.Disposition != filterproto.Accept {
+		t.Errorf("in a body: %+v, %v", o.Verdict, o.Err)
+	}
+}

@@ -89,7 +89,8 @@ func (f *Filter) Scan(ctx context.Context, m filter.Message) (filterproto.Verdic
 		v.Reason = "from a relay that checks messages itself"
 		return v, nil
 	}
-	if hidden, err := f.hidden(ctx, m); hidden || err != nil {
+	hidden, err := f.hidden(ctx, m)
+	if err != nil || slices.ContainsFunc(hidden, f.forges) {
 		return refuseHidden(err)
 	}
 	edits, err := f.forged(ctx, m)
@@ -100,7 +101,7 @@ func (f *Filter) Scan(ctx context.Context, m filter.Message) (filterproto.Verdic
 		v.Reason = "from a client of ours: not checked"
 		return v, nil
 	}
-	r, err := f.check(ctx, m)
+	r, err := f.check(ctx, m, hidden)
 	if err != nil {
 		return refuse(err)
 	}
@@ -108,7 +109,7 @@ func (f *Filter) Scan(ctx context.Context, m filter.Message) (filterproto.Verdic
 }
 
 // check takes what was received.
-func (f *Filter) check(ctx context.Context, m filter.Message) (msgauth.Results, error) {
+func (f *Filter) check(ctx context.Context, m filter.Message, hidden []filter.Field) (msgauth.Results, error) {
 	c, err := m.OpenReceived(ctx)
 	if err != nil {
 		return msgauth.Results{}, err
@@ -120,7 +121,13 @@ func (f *Filter) check(ctx context.Context, m filter.Message) (msgauth.Results, 
 	}
 	ask, stop := context.WithTimeout(ctx, f.o.Time)
 	defer stop()
-	r, err := f.checker.Check(ask, sessionOf(m.Item.Envelope), header, body)
+	s := sessionOf(m.Item.Envelope)
+	for _, h := range hidden {
+		if strings.EqualFold(h.Name, "From") {
+			s.Hidden = append(s.Hidden, string(h.Value))
+		}
+	}
+	r, err := f.checker.Check(ask, s, header, body)
 	if err == nil {
 		err = ctx.Err() // then it says nothing about the message
 	}
@@ -145,19 +152,20 @@ func refuse(err error) (filterproto.Verdict, error) {
 	}, nil
 }
 
-// hidden reports whether there is a field that claims to be ours behind a line
-// that ends the header section and is not empty. It cannot be taken off: it is
-// body. Readers that go on over such lines would believe it.
-func (f *Filter) hidden(ctx context.Context, m filter.Message) (bool, error) {
+// hidden are what may be fields behind a line that ends the header section and is
+// not empty: to readers that go on over such lines they are. They cannot be taken
+// off, being body here.
+func (f *Filter) hidden(ctx context.Context, m filter.Message) ([]filter.Field, error) {
 	c, err := m.Open(ctx, false)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer c.Close()
-	fields, err := filter.Hidden(c, maxHeader)
-	return slices.ContainsFunc(fields, func(h filter.Field) bool {
-		return strings.EqualFold(h.Name, resultsField) && f.claims(h)
-	}), err
+	return filter.Hidden(c, maxHeader)
+}
+
+func (f *Filter) forges(h filter.Field) bool {
+	return strings.EqualFold(h.Name, resultsField) && f.claims(h)
 }
 
 func refuseHidden(err error) (filterproto.Verdict, error) {
