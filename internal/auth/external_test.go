@@ -27,10 +27,11 @@ func TestCertificatesAreLogins(t *testing.T) {
 		}
 		return path
 	}
-	sum := sha256.Sum256(listed.Certificate[0])
+	over := newCert(t, &x509.Certificate{Subject: pkix.Name{CommonName: "over"}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}, nil)
+	sum, gone := sha256.Sum256(listed.Certificate[0]), sha256.Sum256(over.Certificate[0])
 	certs, err := LoadCertificates(CertificateOptions{
 		Authorities:  file("ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate[0]})),
-		Fingerprints: file("logins", []byte("# machines\n"+hex.EncodeToString(sum[:])+" backup\n")),
+		Fingerprints: file("logins", []byte("# machines\n"+hex.EncodeToString(sum[:])+" backup\n"+hex.EncodeToString(gone[:])+" over\n")),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +56,7 @@ func TestCertificatesAreLogins(t *testing.T) {
 		"run out":                 {newCert(t, &old, authority), "EXTERNAL =", 535, ""},
 		"for servers":             {newCert(t, &server, authority), "EXTERNAL =", 535, ""},
 		"by fingerprint":          {listed, "EXTERNAL =", 235, "backup"},
+		"by fingerprint, run out": {over, "EXTERNAL =", 535, ""},
 		"by fingerprint as root":  {listed, "EXTERNAL " + b64("root"), 535, ""},
 		"none":                    {nil, "EXTERNAL =", 504, ""},
 		"password beside it":      {newCert(t, &ann, authority), "PLAIN " + b64("\x00ann\x00x"), 504, ""},
