@@ -147,7 +147,7 @@ func (k *checker) authFiles() {
 				continue
 			}
 			if _, err := os.ReadFile(path); err != nil {
-				k.add(key+"."+sub, "the file cannot be read: "+reason(err), "")
+				k.add(key+"."+sub, path+" cannot be read: "+reason(err), "")
 			}
 		}
 	}

@@ -46,14 +46,14 @@ func (k *checker) loadable(key string, t TLS) {
 	}
 	fi, err := os.Stat(t.Key)
 	if err != nil {
-		k.add(key+".key", "the key cannot be read: "+reason(err), "")
+		k.add(key+".key", "the key "+t.Key+" cannot be read: "+reason(err), "")
 		return
 	}
 	if fi.Mode().Perm()&0o007 != 0 {
 		k.add(key+".key", fmt.Sprintf("others may read the key (mode %04o)", fi.Mode().Perm()), "chmod o= "+t.Key)
 	}
 	if _, err := os.ReadFile(t.Certificate); err != nil {
-		k.add(key+".certificate", "the certificate cannot be read: "+reason(err), "")
+		k.add(key+".certificate", "the certificate "+t.Certificate+" cannot be read: "+reason(err), "")
 		return
 	}
 	if _, err := tls.LoadX509KeyPair(t.Certificate, t.Key); err != nil {
@@ -72,9 +72,9 @@ func (k *checker) secret(key, path string) {
 	}
 	switch {
 	case err != nil:
-		k.add(key, "the password cannot be read: "+reason(err), "")
+		k.add(key, path+" cannot be read: "+reason(err), "")
 	case fi.Mode().Perm()&0o007 != 0:
-		k.add(key, fmt.Sprintf("others may read the password (mode %04o)", fi.Mode().Perm()), "chmod o= "+path)
+		k.add(key, fmt.Sprintf("others may read %s (mode %04o)", path, fi.Mode().Perm()), "chmod o= "+path)
 	}
 }
 
@@ -85,7 +85,7 @@ func (k *checker) certificates(key, path string) {
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		k.add(key, "the certificates cannot be read: "+reason(err), "")
+		k.add(key, "the certificates "+path+" cannot be read: "+reason(err), "")
 	} else if !x509.NewCertPool().AppendCertsFromPEM(b) {
 		k.add(key, "there is no certificate in it", "a PEM file")
 	}

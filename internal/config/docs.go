@@ -15,15 +15,15 @@ func sections() [][3]string {
 		{"Spool", "spool", "Where the queue is kept. A setting that voids a promise begins with `allow_`; nothing else does."},
 		{"Listeners", "listeners tls", "The doors for SMTP. Each has a name, which logs, metrics and the API use."},
 		{"Certificates", "certificates acme", "Beside those of `tls`: one more for each name, and such as are ordered. Files are looked at every 30 seconds, and read again when they have changed."},
-		{"Logins", "auth", "Who may log in at listeners of the kinds `submission` and `submissions`. Each section has a name, which listeners name: docs/submission-smtp.md."},
+		{"Logins", "auth", "Who may log in at listeners of the kinds `submission` and `submissions`. Each section has a name, which listeners name: see [submission-smtp.md](submission-smtp.md)."},
 		{"Who may send where", "mynetworks allow_open_relay relay_domains local_domains local routes smarthost", "A recipient is accepted when its domain is in `local_domains` or `relay_domains`, or when the client is in `mynetworks`. With an empty file that means: from this machine to anywhere, from elsewhere nothing."},
-		{"Filters and chains", "filters chains", "A listener names a chain; a chain is an ordered list of filters."},
-		{"Quarantine", "quarantine", "What becomes of messages that filters hold and nobody looks at: docs/operation.md."},
+		{"Filters and chains", "filters chains", "A listener names a chain; a chain is an ordered list of filters: see [scanners.md](scanners.md), [milters.md](milters.md) and [authentication.md](authentication.md)."},
+		{"Quarantine", "quarantine", "What becomes of messages that filters hold and nobody looks at: see [operation.md](operation.md)."},
 		{"Queue", "queue", "Bounds of the queue."},
 		{"Delivery", "delivery", "How mail goes out."},
 		{"API", "api", "The HTTP interface for scanners, `mtactl`, submission and metrics."},
-		{"Events", "webhooks", "Receivers of what happens to mail: docs/events.md. Each has a name."},
-		{"Submission", "submission", "Who may hand in mail with `mtactl submit` and over the API: docs/submission.md."},
+		{"Submission", "submission", "Who may hand in mail with `mtactl submit` and over the API: see [submission.md](submission.md)."},
+		{"Events", "webhooks", "Receivers of what happens to mail: see [events.md](events.md). Each has a name."},
 		{"Process", "log shutdown", "The daemon itself."},
 	}
 }
@@ -32,10 +32,11 @@ func sections() [][3]string {
 func Document(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(documentHead)
+	keys := outlineOf(Keys()).keys()
 	for _, s := range sections() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s[0], s[2])
 		b.WriteString("| key | value | default | bounds | on reload | meaning |\n|---|---|---|---|---|---|\n")
-		for _, k := range Keys() {
+		for _, k := range keys {
 			first, _, _ := strings.Cut(strings.ReplaceAll(k.Path, "[]", ""), ".")
 			if strings.Contains(" "+s[1]+" ", " "+first+" ") {
 				b.WriteString(documentRow(k))
@@ -148,23 +149,7 @@ func typeOf(t reflect.Type, path string) (reflect.Type, bool) {
 func WriteDefaults(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# Every key of mtad with its default. What is not given here keeps it.\n")
-	var last []string
-	for _, k := range Keys() {
-		parts := strings.Split(strings.ReplaceAll(strings.ReplaceAll(k.Path, "[]", ""), "*", "NAME"), ".")
-		for i, p := range parts {
-			if i < len(last) && last[i] == p && i < len(parts)-1 {
-				continue
-			}
-			last = nil
-			indent := "# " + strings.Repeat("  ", i)
-			if i == len(parts)-1 {
-				fmt.Fprintf(&b, "%s%s: %s\n", indent, p, yamlDefault(k))
-			} else {
-				fmt.Fprintf(&b, "%s%s:\n", indent, p)
-			}
-		}
-		last = parts
-	}
+	outlineOf(Keys()).write(&b, "# ")
 	_, err := io.WriteString(w, b.String())
 	return err
 }

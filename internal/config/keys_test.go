@@ -2,8 +2,10 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -111,5 +113,17 @@ func TestDefaultsFileNamesKnownKeysOnly(t *testing.T) {
 	}
 	if _, err := Parse("defaults", b.Bytes()); err != nil {
 		t.Errorf("as it is: %v", err)
+	}
+	_, text, _ := bytes.Cut(b.Bytes(), []byte("\n"))
+	text = regexp.MustCompile(`(?m)^# `).ReplaceAll(text, nil)
+	_, err := Parse("defaults", text)
+	var problems Problems
+	if !errors.As(err, &problems) {
+		t.Fatalf("with the comments taken off: %v", err)
+	}
+	for _, p := range problems {
+		if !strings.HasSuffix(p.Message, "has no value") {
+			t.Errorf("with the comments taken off: %v", p)
+		}
 	}
 }

@@ -144,7 +144,7 @@ func (k *checker) dkimFiles(key string, d DKIM) {
 		}
 		switch _, missing := err.(*fs.PathError); {
 		case missing:
-			k.add(at, "the key cannot be read: "+reason(err), "mtactl dkim keygen makes one")
+			k.add(at, "the key "+x.File+" cannot be read: "+reason(err), "mtactl dkim keygen makes one")
 		case err != nil:
 			k.add(at, "the key cannot be used: "+err.Error(), "a PEM file with an RSA key of 2048 bits or more, or an Ed25519 key")
 		case fi.Mode().Perm()&0o007 != 0:
