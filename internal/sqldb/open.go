@@ -13,6 +13,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -39,8 +40,8 @@ type Options struct {
 	// Connections is how many there are at most: 4. Idle ones are closed after a
 	// minute, others after half an hour.
 	Connections int
-	// Timeout is for the connection to be made: 5 s. Questions take the deadline of
-	// their context.
+	// Timeout is for the connection to be made, and for a server that says nothing at
+	// all: 5 s. Questions have the deadline of their context beside that.
 	Timeout time.Duration
 }
 
@@ -90,7 +91,12 @@ func postgres(o Options) (driver.Connector, error) {
 	if cfg.ConnectTimeout <= 0 {
 		cfg.ConnectTimeout = o.Timeout
 	}
-	return pq.NewConnectorConfig(cfg)
+	c, err := pq.NewConnectorConfig(cfg)
+	if err != nil {
+		return nil, errors.New("sqldb: postgres: the DSN cannot be used")
+	}
+	c.Dialer(&patient{dialer: net.Dialer{Timeout: o.Timeout}, each: o.Timeout})
+	return c, nil
 }
 
 func maria(o Options) (driver.Connector, error) {
