@@ -74,8 +74,8 @@ func (c *Client) open(ctx context.Context, old bool) (*Session, error) {
 	if err != nil {
 		return nil, &Error{Kind: Unreachable, Op: "connect", Err: err}
 	}
-	s := &Session{o: &c.o, ctx: ctx, conn: conn, r: bufio.NewReader(conn)}
-	s.unhook = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	s := &Session{o: &c.o, conn: conn, r: bufio.NewReader(conn)}
+	s.bind(ctx)
 	offer := newest
 	if old {
 		offer = oldest

@@ -21,6 +21,7 @@ type Session struct {
 	in     []byte // last packet read
 	out    []byte // packets not yet written
 	agreed features
+	heard  int // packets since
 
 	begun   bool // MAIL was sent: Abort has something to end
 	skipped bool // the filter has seen enough of the body
@@ -66,6 +67,7 @@ func (s *Session) negotiate(offer features) error {
 		return protocolError("negotiate", "answered with something else")
 	}
 	s.agreed, err = offer.agree(data)
+	s.heard = 0
 	return err
 }
 
@@ -170,8 +172,11 @@ func (s *Session) read(limit time.Duration) (command byte, data []byte, err erro
 		if err := s.deadline(limit); err != nil {
 			return 0, nil, err
 		}
-		if command, data, s.in, err = readPacket(s.r, s.in); err != nil || command != ansProgress {
+		if command, data, s.in, err = readPacket(s.r, s.in); err != nil {
 			return command, data, err
+		}
+		if s.heard++; command != ansProgress {
+			return command, data, nil
 		}
 	}
 	return 0, nil, protocolError("answer", "progress without end")

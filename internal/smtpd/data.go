@@ -73,6 +73,9 @@ func (s *session) openBody() bool {
 		return false
 	}
 	b.msg, b.id = msg, msg.ID()
+	if s.o.Policy.Judged != nil && msg.Inline() {
+		s.o.Policy.Judged(&s.conv, b.id)
+	}
 	return true
 }
 

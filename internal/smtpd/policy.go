@@ -21,6 +21,9 @@ type Policy struct {
 	// Rcpt sees the recipient before it joins the envelope.
 	Rcpt func(ctx context.Context, c *Conversation, r *queue.Recipient) *smtp.Reply
 	Data func(ctx context.Context, c *Conversation) *smtp.Reply
+	// Judged is told the queue ID of a message whose client will wait for a verdict,
+	// after Data and before any content.
+	Judged func(c *Conversation, id queue.ID)
 	// Reset is told when a transaction ended or was dropped; Close when the
 	// session did.
 	Reset func(c *Conversation)

@@ -3,6 +3,7 @@ package milterfilter
 import (
 	"context"
 	"errors"
+	"time"
 
 	"mtad/filterproto"
 	"mtad/internal/filter"
@@ -17,15 +18,25 @@ type Options struct {
 	// MaxHeader bounds the header section, in octets; default 1 MiB. A longer one is
 	// the failure over-size.
 	MaxHeader int
+	// MaxKept is how many conversations may wait for another message of their client;
+	// default 16.
+	MaxKept int
+	// Live is where Gates offer the conversations that they lead; nil: there are none.
+	Live *Live
 }
 
 // Filter is one milter. It is safe for concurrent use.
 type Filter struct {
 	o      Options
 	client *milter.Client
+	kept   kept
 }
 
-const defMaxHeader = 1 << 20
+// Defaults of Options.
+const (
+	defMaxHeader = 1 << 20
+	defMaxKept   = 16
+)
 
 // New makes a Filter. It connects to nothing.
 func New(o Options) (*Filter, error) {
@@ -42,23 +53,84 @@ func New(o Options) (*Filter, error) {
 	if o.MaxHeader <= 0 {
 		o.MaxHeader = defMaxHeader
 	}
-	return &Filter{o: o, client: c}, nil
+	if o.MaxKept <= 0 {
+		o.MaxKept = defMaxKept
+	}
+	return &Filter{o: o, client: c, kept: kept{max: o.MaxKept}}, nil
 }
 
-// Scan is filter.Kind.
+// Close ends conversations that wait for another message. Scans afterwards keep
+// none.
+func (f *Filter) Close() error {
+	f.kept.close()
+	return nil
+}
+
+// Scan is filter.Kind. The milter hears of the message in the conversation that it
+// had with the client, if that waits and a Gate led it; in one that a message of
+// the same client left behind, if there is one; in a new one otherwise. The first
+// two that turn out to be gone before the milter said anything do not count.
 func (f *Filter) Scan(ctx context.Context, m filter.Message) (filterproto.Verdict, error) {
+	if o := f.o.Live.take(m.Filter, m.Item.ID); o != nil {
+		if v, ok, err := f.goOn(ctx, m, o); ok {
+			return v, classified(err)
+		}
+	}
+	if c := f.kept.take(ctx, greetedBy(&m.Item.Envelope.Client)); c != nil {
+		heard := c.s.Heard()
+		if v, err := f.lead(ctx, m, c, false); err == nil || !stale(err, c.s, heard) {
+			return v, classified(err)
+		}
+	}
 	s, err := f.client.Open(ctx)
 	if err != nil {
 		return filterproto.Verdict{}, classified(err)
 	}
-	defer s.Close()
-	r := newReplay(f, s, m)
-	v, err := r.run(ctx)
-	if err != nil {
-		r.edits.abandon()
-		return filterproto.Verdict{}, classified(err)
+	v, err := f.lead(ctx, m, &conversation{s: s, with: greetedBy(&m.Item.Envelope.Client), since: time.Now()}, true)
+	return v, classified(err)
+}
+
+// lead takes a message through a conversation, from connect or from MAIL on, and
+// keeps the conversation for the next.
+func (f *Filter) lead(ctx context.Context, m filter.Message, c *conversation, fresh bool) (filterproto.Verdict, error) {
+	r := newReplay(f, c.s, m)
+	v, err := r.whole(ctx, fresh)
+	if err != nil || !r.ongoing {
+		r.drop(err)
+		c.s.Close()
+		return v, err
 	}
+	f.kept.put(c)
 	return v, nil
+}
+
+// goOn takes a message through the rest of a conversation that saw its envelope.
+// ok is false when that is of no use.
+func (f *Filter) goOn(ctx context.Context, m filter.Message, o *offer) (v filterproto.Verdict, ok bool, err error) {
+	good := true
+	defer func() { f.o.Live.giveBack(o, good) }()
+	if !o.fits(f, &m.Item) {
+		return v, false, nil
+	}
+	if o.answer != nil {
+		return newReplay(f, nil, m).verdict(*o.answer), true, nil
+	}
+	if good = o.s.Bind(ctx); !good {
+		return v, false, nil
+	}
+	heard := o.s.Heard()
+	r := newReplay(f, o.s, m)
+	v, err = r.rest(ctx, o.macros)
+	r.drop(err)
+	good = err == nil && r.ongoing
+	return v, err == nil || !stale(err, o.s, heard), err
+}
+
+// stale says that a conversation that began earlier was gone before the milter
+// said anything of the message.
+func stale(err error, s *milter.Session, heard int) bool {
+	e, ok := errors.AsType[*milter.Error](err)
+	return ok && (e.Kind == milter.Lost || e.Kind == milter.Unreachable) && s.Heard() == heard
 }
 
 // classified tells the engine in which way the milter failed.

@@ -42,6 +42,8 @@ type Dialogue struct {
 	g       *Gate
 	talks   []talk
 	greeted bool // HELO was told
+	ctx     context.Context
+	with    greeted
 }
 
 // talk is one milter's part in a dialogue.
@@ -51,6 +53,11 @@ type talk struct {
 	macros macros
 	off    scope
 	stuck  *smtp.Reply // of a milter that was lost
+
+	told   []string       // of the envelope, as toldOf has it
+	data   bool           // DATA was told
+	answer *milter.Answer // that ended its part in the message or the session
+	offer  *offer         // lent to the scan of the message
 }
 
 // scope is for how long a milter is not asked.
@@ -69,7 +76,7 @@ func (g *Gate) Open() *Dialogue { return &Dialogue{g: g} }
 // bounds the whole session.
 func (d *Dialogue) Connect(ctx context.Context, c *queue.Client) *smtp.Reply {
 	d.Close()
-	d.greeted = false
+	d.greeted, d.ctx = false, ctx
 	d.talks = make([]talk, len(d.g.guards))
 	for i := range d.talks {
 		t := &d.talks[i]
@@ -100,7 +107,7 @@ func greeting(r *smtp.Reply) *smtp.Reply {
 
 // Helo tells of HELO or EHLO.
 func (d *Dialogue) Helo(c *queue.Client) *smtp.Reply {
-	d.greeted = true
+	d.greeted, d.with = true, greetedBy(c)
 	return d.ask(forSession, func(t *talk) (milter.Answer, error) {
 		t.macros.helo(c)
 		return t.s.Helo(heloOf(c))
@@ -116,6 +123,7 @@ func (d *Dialogue) Mail(e *queue.Envelope) *smtp.Reply {
 	}
 	return d.ask(forMessage, func(t *talk) (milter.Answer, error) {
 		t.macros.mail(e, "")
+		t.told, t.data = []string{mailLine(e)}, false
 		return t.s.Mail(wirePath(e.ReversePath), mailArgs(e))
 	})
 }
@@ -124,26 +132,70 @@ func (d *Dialogue) Mail(e *queue.Envelope) *smtp.Reply {
 func (d *Dialogue) Rcpt(r *queue.Recipient) *smtp.Reply {
 	return d.ask(forMessage, func(t *talk) (milter.Answer, error) {
 		t.macros.rcpt(r)
-		return t.s.Rcpt(wirePath(r.Path), rcptArgs(r))
+		a, err := t.s.Rcpt(wirePath(r.Path), rcptArgs(r))
+		if a.Through() || a.Action == milter.Accept || a.Action == milter.Discard {
+			t.told = append(t.told, rcptLine(r))
+		}
+		return a, err
 	})
 }
 
 // Data tells of DATA.
 func (d *Dialogue) Data() *smtp.Reply {
-	return d.ask(forMessage, func(t *talk) (milter.Answer, error) { return t.s.Data() })
+	return d.ask(forMessage, func(t *talk) (milter.Answer, error) {
+		t.data = true
+		return t.s.Data()
+	})
+}
+
+// Judged says which message the transaction became, whose client waits for the
+// verdict: each milter that is asked for it goes on from here, with its content.
+// The caller does nothing more with the Dialogue until Reset.
+func (d *Dialogue) Judged(id queue.ID) {
+	for i := range d.talks {
+		t := &d.talks[i]
+		if t.s == nil || t.Filter.o.Live == nil || t.off == asked && !t.data || t.off != asked && t.answer == nil {
+			continue
+		}
+		t.offer = &offer{subject: subject{t.Name, id}, f: t.Filter, home: d.ctx, s: t.s, macros: t.macros, with: d.with, told: t.told, answer: t.answer}
+		if t.answer != nil {
+			t.offer.s = nil
+		}
+		t.Filter.o.Live.offer(t.offer)
+	}
+}
+
+// takeBack ends the offer of a conversation. One that a scan still has is the
+// scan's now; one that failed has had its rule applied to the message.
+func (t *talk) takeBack() {
+	if t.offer == nil {
+		return
+	}
+	state := t.Filter.o.Live.reclaim(t.offer)
+	lent := t.offer.s != nil
+	switch t.offer = nil; {
+	case lent && state == left:
+		t.s = nil
+		t.close()
+	case lent && state == spent:
+		t.close()
+	}
 }
 
 // Reset ends a transaction.
 func (d *Dialogue) Reset() {
 	for i := range d.talks {
 		t := &d.talks[i]
+		t.takeBack()
 		if t.s == nil {
 			continue
 		}
+		t.told = nil
+		t.macros.forget()
 		if err := t.s.Abort(); err != nil {
 			d.lost(t, err)
 		} else if t.off == forMessage {
-			t.off = asked
+			t.off, t.answer = asked, nil
 		}
 	}
 }
@@ -151,6 +203,7 @@ func (d *Dialogue) Reset() {
 // Close ends the dialogue.
 func (d *Dialogue) Close() {
 	for i := range d.talks {
+		d.talks[i].takeBack()
 		d.talks[i].close()
 	}
 	d.talks = nil
@@ -161,7 +214,7 @@ func (t *talk) close() {
 		t.s.Close()
 		t.s = nil
 	}
-	t.off = forSession
+	t.off, t.answer = forSession, nil
 }
 
 // Replies of ours.
@@ -200,8 +253,8 @@ func (d *Dialogue) ask(through scope, question func(*talk) (milter.Answer, error
 func (d *Dialogue) answer(t *talk, a milter.Answer, through scope) *smtp.Reply {
 	switch a.Action {
 	case milter.Accept, milter.Discard:
-		// The chain asks it again, with the message, and does what it says.
-		t.off = max(t.off, through)
+		// What it says of the message the chain does.
+		t.off, t.answer = max(t.off, through), &a
 	case milter.Reject, milter.Tempfail:
 		if !a.Reply.IsZero() {
 			return &a.Reply

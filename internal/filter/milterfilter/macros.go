@@ -62,3 +62,10 @@ func (m macros) rcpt(r *queue.Recipient) {
 }
 
 func domainOf(path string) string { return path[strings.LastIndexByte(path, '@')+1:] }
+
+// forget drops what belongs to a message.
+func (m macros) forget() {
+	for _, name := range []string{"i", "f", "{mail_addr}", "{mail_host}", "{mail_mailer}", "{auth_type}", "{auth_authen}", "{auth_author}", "{rcpt_addr}", "{rcpt_host}", "{rcpt_mailer}"} {
+		delete(m, name)
+	}
+}

@@ -89,10 +89,10 @@ func pendingOf(it queue.Item) string {
 // parameters, a changed sender, a macro list, all modifications at once.
 const pythonMilter = `import sys, Milter
 class M(Milter.Base):
-    def __init__(self): self.id = Milter.uniqueID(); self.bodies = 0
+    def __init__(self): self.id = Milter.uniqueID()
     def connect(self, name, family, addr): self.peer = '%s %s' % (name, addr[0]); return Milter.CONTINUE
     def hello(self, name): self.helo = name; return Milter.CONTINUE
-    def envfrom(self, f, *args): self.args = args; return Milter.CONTINUE
+    def envfrom(self, f, *args): self.args = args; self.bodies = 0; return Milter.CONTINUE
     def envrcpt(self, to, *args):
         if to.startswith('<no@'):
             self.setreply('550', '5.1.1', 'not here', 'really 100%% not')

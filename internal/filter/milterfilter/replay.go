@@ -9,7 +9,6 @@ import (
 	"mtad/filterproto"
 	"mtad/internal/filter"
 	"mtad/internal/milter"
-	"mtad/queue"
 )
 
 // replay leads a milter through one message.
@@ -22,37 +21,78 @@ type replay struct {
 
 	refused []filterproto.RecipientVerdict // recipients that the milter did not take
 	taken   int                            // and how many it did
+	ongoing bool                           // the conversation can go on with another message
 }
 
+// newReplay makes a replay; without a session it only knows of answers.
 func newReplay(f *Filter, s *milter.Session, m filter.Message) *replay {
 	r := &replay{f: f, s: s, m: m, macros: macros{}}
-	s.Macros = r.macros.lookup
-	r.edits = newCollector(m, s.HeaderSpace())
+	r.edits = newCollector(m, s != nil && s.HeaderSpace())
 	return r
 }
 
-// run returns the verdict on the message.
-func (r *replay) run(ctx context.Context) (filterproto.Verdict, error) {
-	for _, step := range []func(context.Context) (milter.Answer, error){
-		r.connect, r.helo, r.mail, r.recipients, r.data, r.content, r.end,
-	} {
+// step is a part of the dialogue.
+type step func(context.Context) (milter.Answer, error)
+
+// whole leads through everything, with connect and HELO when the conversation is
+// fresh, and returns the verdict on the message.
+func (r *replay) whole(ctx context.Context, fresh bool) (filterproto.Verdict, error) {
+	c := &r.m.Item.Envelope.Client
+	r.macros.client(&r.f.o, c)
+	r.s.Macros = r.macros.lookup
+	if fresh {
+		if v, through, err := r.run(ctx, r.connect, r.helo); !through {
+			return v, err
+		}
+	}
+	r.macros.helo(c)
+	r.ongoing = true
+	return r.toTheEnd(ctx, r.mail, r.recipients, r.data, r.content, r.end)
+}
+
+// rest leads through the content, in a conversation that heard what goes before it
+// with these macros.
+func (r *replay) rest(ctx context.Context, m macros) (filterproto.Verdict, error) {
+	r.macros, r.ongoing = m, true
+	r.macros.mail(&r.m.Item.Envelope, string(r.m.Item.ID))
+	r.s.Macros = r.macros.lookup
+	return r.toTheEnd(ctx, r.content, r.end)
+}
+
+func (r *replay) toTheEnd(ctx context.Context, steps ...step) (filterproto.Verdict, error) {
+	v, through, err := r.run(ctx, steps...)
+	if through {
+		v = r.verdict(milter.Answer{Action: milter.Accept})
+	}
+	return v, err
+}
+
+// run takes steps until the verdict is clear; through says that it is not.
+func (r *replay) run(ctx context.Context, steps ...step) (v filterproto.Verdict, through bool, err error) {
+	for _, step := range steps {
 		a, err := step(ctx)
 		switch {
 		case err != nil:
-			return filterproto.Verdict{}, err
+			return filterproto.Verdict{}, false, err
 		case r.taken == 0 && len(r.refused) > 0:
-			return r.nobody(), nil
+			return r.nobody(), false, nil
 		case !a.Through():
-			return r.verdict(a), nil
+			r.ongoing = r.ongoing && a.Action != milter.Shutdown
+			return r.verdict(a), false, nil
 		}
 	}
-	return r.verdict(milter.Answer{Action: milter.Accept}), nil
+	return v, true, nil
+}
+
+// drop drops the edits of a dialogue that failed.
+func (r *replay) drop(err error) {
+	if err != nil {
+		r.edits.abandon()
+	}
 }
 
 func (r *replay) connect(context.Context) (milter.Answer, error) {
-	c := &r.m.Item.Envelope.Client
-	r.macros.client(&r.f.o, c)
-	return r.s.Connect(peerOf(c))
+	return r.s.Connect(peerOf(&r.m.Item.Envelope.Client))
 }
 
 func (r *replay) helo(context.Context) (milter.Answer, error) {
@@ -70,14 +110,7 @@ func (r *replay) mail(context.Context) (milter.Answer, error) {
 // recipients names those that still wait. A refusal is the recipient's own; every
 // other answer is about the message.
 func (r *replay) recipients(context.Context) (milter.Answer, error) {
-	seen := map[string]bool{}
-	list := r.m.Item.Envelope.Recipients
-	for i := range list {
-		rc := &list[i]
-		if rc.Status != queue.Pending || seen[rc.Path] {
-			continue
-		}
-		seen[rc.Path] = true
+	for rc := range waiting(&r.m.Item.Envelope) {
 		r.macros.rcpt(rc)
 		a, err := r.s.Rcpt(wirePath(rc.Path), rcptArgs(rc))
 		switch {

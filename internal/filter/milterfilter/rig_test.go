@@ -33,6 +33,13 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 func newRigDialing(t *testing.T, dial dialer, on map[filter.Class]filter.Action, addresses ...string) *rig {
 	t.Helper()
+	return newRigWith(t, nil, dial, on, addresses...)
+}
+
+func nameOf(i int) string { return "m" + string(rune('1'+i)) }
+
+func newRigWith(t *testing.T, live *Live, dial dialer, on map[filter.Class]filter.Action, addresses ...string) *rig {
+	t.Helper()
 	o := filter.Options{
 		Chains: map[string]filter.Chain{}, Filters: map[string]filter.Definition{}, SweepInterval: 20 * time.Millisecond,
 		Queue: queuetest.NewModel(queuetest.ModelOptions{MaxClaims: 1000}),
@@ -41,11 +48,11 @@ func newRigDialing(t *testing.T, dial dialer, on map[filter.Class]filter.Action,
 	var names []string
 	for i, a := range addresses {
 		network, address, _ := strings.Cut(a, ":")
-		f, err := New(Options{Hostname: "mx.example.net", Milter: milter.Options{Network: network, Address: address, Dial: dial}})
+		f, err := New(Options{Hostname: "mx.example.net", Live: live, Milter: milter.Options{Network: network, Address: address, Dial: dial}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		name := "m" + string(rune('1'+i))
+		name := nameOf(i)
 		names = append(names, name)
 		o.Filters[name] = filter.Definition{Kind: "milter", Scanner: f, Failure: on, MaxClaims: 1000, Breaker: filter.BreakerSettings{Open: 50 * time.Millisecond, MaxOpen: 200 * time.Millisecond}, RetryDelay: 20 * time.Millisecond, Timeout: time.Minute}
 	}

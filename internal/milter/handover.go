@@ -1,0 +1,54 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+)
+
+// Heard is how many packets the filter has sent since it agreed to the session.
+func (s *Session) Heard() int { return s.heard }
+
+// Bind makes ctx what bounds the session, in place of the context before. With
+// false that one has ended, or ended just now: the session is of no use but for
+// Close.
+func (s *Session) Bind(ctx context.Context) bool {
+	if !s.unhook() {
+		return false
+	}
+	s.bind(ctx)
+	return true
+}
+
+func (s *Session) bind(ctx context.Context) {
+	conn := s.conn
+	s.ctx = ctx
+	s.unhook = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+}
+
+// Rests says that a message may begin: none is under way, and the filter has
+// neither said anything unasked nor hung up.
+func (s *Session) Rests() bool {
+	return !s.begun && len(s.out) == 0 && s.r.Buffered() == 0 && !readable(s.conn)
+}
+
+// readable looks at a connection without waiting: there is something to read, or
+// the end. Of one that is no socket this is not known.
+func readable(conn any) bool {
+	sc, isSocket := conn.(syscall.Conn)
+	if !isSocket {
+		return false
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	quiet := false
+	err = rc.Control(func(fd uintptr) {
+		var one [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		quiet = errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR)
+	})
+	return err != nil || !quiet
+}
