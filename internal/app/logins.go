@@ -122,6 +122,11 @@ func (s *logins) backend(name string, section config.Auth, private private) (aut
 			return nil, err
 		}
 	}
+	if section.OAuth.Introspection != "" {
+		if local.OAuth, err = oauth(section, private); err != nil {
+			return nil, err
+		}
+	}
 	if section.AsksCertificate() {
 		local.Certificates, err = auth.LoadCertificates(auth.CertificateOptions{
 			Authorities: section.Authorities, Fingerprints: section.Certificates, Logger: s.log,

@@ -280,6 +280,10 @@ func (s *Service) log(x *Session, mechanism, login, outcome string, err error) {
 		slog.String("listener", x.Peer.Listener), slog.String("client_address", x.Peer.Addr.String()),
 		slog.String("mechanism", mechanism), slog.String("login", login), slog.String("outcome", outcome),
 	}
+	var why *refusal
+	if errors.As(err, &why) {
+		attrs = append(attrs, slog.String("reason", why.reason))
+	}
 	if outcome == "error" {
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.Any("err", err))

@@ -24,6 +24,7 @@ type Local struct {
 	File         *File         // nil: no password file
 	SQL          *SQL          // nil: no database; not with File
 	Certificates *Certificates // nil: no EXTERNAL
+	OAuth        *OAuth        // nil: no tokens
 	// Offer limits the mechanisms. nil offers all there are but two: SCRAM only while
 	// every login of the file has the keys for it, and SCRAM-SHA-256-PLUS not at all.
 	// A client takes the best one that is offered, and does not try another when that
@@ -59,6 +60,9 @@ func (l *Local) Mechanisms(_ context.Context, p *Peer) []string {
 		}
 		names = append(names, Plain, Login)
 	}
+	if l.OAuth != nil {
+		names = append(names, OAuthBearer, XOAuth2)
+	}
 	return slices.DeleteFunc(names, func(n string) bool { return l.Offer != nil && !slices.Contains(l.Offer, n) })
 }
 
@@ -67,6 +71,9 @@ func (l *Local) Begin(ctx context.Context, mechanism string, p *Peer) (Exchange,
 	offered := l.Mechanisms(ctx, p)
 	if !slices.Contains(offered, mechanism) {
 		return nil, ErrMechanism
+	}
+	if mechanism == OAuthBearer || mechanism == XOAuth2 {
+		return &tokenExchange{oauth: l.OAuth, mechanism: mechanism}, nil
 	}
 	x := &exchange{local: l, peer: p}
 	switch mechanism {
