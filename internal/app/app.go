@@ -17,6 +17,7 @@ import (
 	"mtad/internal/certs"
 	"mtad/internal/config"
 	"mtad/internal/filter"
+	"mtad/internal/filter/milterfilter"
 	"mtad/internal/filter/signfilter"
 	"mtad/internal/filter/smtpfilter"
 	"mtad/internal/httpapi"
@@ -219,4 +220,5 @@ type filterSwitch struct {
 	now     atomic.Pointer[filter.Engine]
 	gates   atomic.Pointer[gates]
 	reports atomic.Pointer[signfilter.Filter]
+	live    milterfilter.Live // of all gates, whichever configuration they are of
 }

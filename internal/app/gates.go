@@ -51,7 +51,7 @@ func (a *App) newGates(c *config.Config) (gates, error) {
 func (a *App) newGate(c *config.Config, name string) (func() dialogue, error) {
 	switch f := c.Filters[name]; {
 	case f.Kind == config.KindMilter && f.Milter.InSession:
-		m, err := newMilter(c, f)
+		m, err := a.newMilter(c, f)
 		if err != nil {
 			return nil, err
 		}
@@ -91,6 +91,13 @@ func (a *App) guard(p *smtpd.Policy, chain string) {
 	p.Data = guarded(func(d dialogue, _ *smtpd.Conversation) *smtp.Reply { return d.Data() })
 	p.Rcpt = func(_ context.Context, c *smtpd.Conversation, r *queue.Recipient) *smtp.Reply {
 		return stateOf(c).gate.ask(func(d dialogue) *smtp.Reply { return d.Rcpt(r) })
+	}
+	p.Judged = func(c *smtpd.Conversation, id queue.ID) {
+		for _, d := range stateOf(c).gate {
+			if j, ok := d.(interface{ Judged(queue.ID) }); ok {
+				j.Judged(id)
+			}
+		}
 	}
 	p.Reset = func(c *smtpd.Conversation) {
 		for _, d := range stateOf(c).gate {

@@ -103,3 +103,45 @@ func TestMilterInSessionIsReloaded(t *testing.T) {
 	}
 	dial(t, a.Addr("smtp").String()).do(554, "MAIL FROM:<a@example.org>")
 }
+
+// One connection to the milter for a session, and each message once.
+func TestInlineMilterInSessionJudgesEachMessageOnce(t *testing.T) {
+	s := miltertest.Start(t, "unix")
+	s.Answer = func(p miltertest.Packet) []miltertest.Packet {
+		if p.Command == 'E' {
+			return []miltertest.Packet{{Command: 'h', Data: "X-Seen\x00yes\x00"}, {Command: 'c'}}
+		}
+		return nil
+	}
+	next := newSink(t)
+	a, _ := start(t, read(t, t.TempDir(), milterConfig(next.addr, s, "inline", ", milter: {in_session: true}")))
+	x := dial(t, a.Addr("smtp").String())
+	for range 2 {
+		x.send(250, "a@example.org", "b@example.net", message)
+		if got := string(content(t, next.wait(t).data)); strings.Count(got, "X-Seen: yes") != 1 {
+			t.Errorf("got %q", got)
+		}
+	}
+	fields := strings.Repeat("L", strings.Count(message[:strings.Index(message, "\r\n\r\n")], "\r\n")+1)
+	want := "CH" + strings.Repeat("MRT"+fields+"NBE", 2)
+	if got := s.Commands(); got != want || s.Connections() != 1 {
+		t.Errorf("got %s over %d connections, want %s over one", got, s.Connections(), want)
+	}
+}
+
+func TestInlineMilterInSessionGetsChunksAndParameters(t *testing.T) {
+	s := miltertest.Start(t, "unix")
+	next := newSink(t)
+	a, _ := start(t, read(t, t.TempDir(), milterConfig(next.addr, s, "inline", ", milter: {in_session: true}")))
+	x := dial(t, a.Addr("smtp").String())
+	for range 2 {
+		x.do(250, "MAIL FROM:<a@example.org> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=QQ")
+		x.do(250, "RCPT TO:<B@Example.Net> NOTIFY=FAILURE ORCPT=rfc822;c@example.com")
+		x.do(250, "BDAT 8 LAST\r\nX: y\r\n")
+		next.wait(t)
+	}
+	x.do(250, "RSET")
+	if got := s.Commands(); got != "CHMRTLNEMRTLNE" || s.Connections() != 1 {
+		t.Errorf("got %s over %d connections", got, s.Connections())
+	}
+}

@@ -20,13 +20,13 @@ func scanTime(f config.Filter) time.Duration {
 	return f.Timeout
 }
 
-func newMilter(c *config.Config, f config.Filter) (*milterfilter.Filter, error) {
+func (a *App) newMilter(c *config.Config, f config.Filter) (*milterfilter.Filter, error) {
 	network, address := "tcp", f.Address
 	if path, ok := strings.CutPrefix(f.Address, "unix:"); ok {
 		network, address = "unix", path
 	}
 	return milterfilter.New(milterfilter.Options{
-		Hostname: c.Hostname, Version: "mtad",
+		Hostname: c.Hostname, Version: "mtad", MaxKept: f.Concurrency, Live: &a.filter.live,
 		Milter: milter.Options{
 			Network: network, Address: address,
 			Connect: f.Milter.ConnectTimeout, Command: f.Milter.CommandTimeout, Content: f.Milter.ContentTimeout,

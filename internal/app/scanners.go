@@ -34,7 +34,7 @@ func (a *App) newKind(c *config.Config, f config.Filter) (filter.Kind, error) {
 	case config.KindExec:
 		return newExec(f.Exec, a.log.Logger)
 	case config.KindMilter:
-		return newMilter(c, f)
+		return a.newMilter(c, f)
 	case config.KindWebhook:
 		return newWebhook(f)
 	case config.KindMTAHooks:
