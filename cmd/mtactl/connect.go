@@ -22,13 +22,7 @@ import (
 // api.sock of the user's own mtad, of the one that systemd runs (deploy/systemd), or
 // of root's; the first that is there.
 func (t *tool) defaultServer() string {
-	var dirs []string
-	if dir := t.getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		dirs = append(dirs, filepath.Join(dir, "mtad"))
-	} else if home := t.getenv("HOME"); filepath.IsAbs(home) {
-		dirs = append(dirs, filepath.Join(home, ".local", "state", "mtad"))
-	}
-	dirs = append(dirs, systemDirs...)
+	dirs := t.stateDirs()
 	for _, dir := range dirs {
 		socket := filepath.Join(dir, "api.sock")
 		if st, err := os.Stat(socket); err == nil && st.Mode()&os.ModeSocket != 0 {
@@ -36,6 +30,17 @@ func (t *tool) defaultServer() string {
 		}
 	}
 	return "unix:" + filepath.Join(dirs[len(dirs)-1], "api.sock")
+}
+
+// stateDirs are the directories that an mtad of this machine may have.
+func (t *tool) stateDirs() []string {
+	var dirs []string
+	if dir := t.getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		dirs = append(dirs, filepath.Join(dir, "mtad"))
+	} else if home := t.getenv("HOME"); filepath.IsAbs(home) {
+		dirs = append(dirs, filepath.Join(home, ".local", "state", "mtad"))
+	}
+	return append(dirs, systemDirs...)
 }
 
 // systemDirs may hold the socket of an mtad that is nobody's own.

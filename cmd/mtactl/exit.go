@@ -47,6 +47,8 @@ const (
 type exitError struct {
 	status    int
 	msg, hint string
+	// away: mtad is not there, or nobody knows what it did with a message.
+	away bool
 }
 
 func (e *exitError) Error() string { return e.msg }

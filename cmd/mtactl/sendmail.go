@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mtad/cmd/mtactl/internal/sendmail"
+	"mtad/internal/maildrop"
 	"mtad/internal/smtp"
 )
 
@@ -123,7 +124,7 @@ func (t *tool) sendmail(ctx context.Context, name string, args []string) error {
 		return sendmailError(err)
 	}
 	id, err := t.handIn(ctx, m)
-	if err == nil && o.Verbose {
+	if err == nil && o.Verbose && id != "" {
 		fmt.Fprintln(t.out, id)
 	}
 	return err
@@ -149,7 +150,13 @@ func sendmailError(err error) error {
 
 // person is the caller, with the name of the machine for header fields.
 func (t *tool) person() sendmail.Person {
-	host, err := os.Hostname()
+	host, err := "", error(nil)
+	if dir := t.maildrop(); dir != "" {
+		host, err = maildrop.Hostname(dir)
+	}
+	if host == "" {
+		host, err = os.Hostname()
+	}
 	if err != nil || !smtp.ValidDomain(host) {
 		host = "localhost"
 	}
@@ -175,6 +182,9 @@ func (t *tool) sendmailDialog(ctx context.Context) error {
 // replyOf is what a program hears that speaks SMTP.
 func replyOf(id string, err error) smtp.Reply {
 	if err == nil {
+		if id == "" {
+			return smtp.Reply{Code: 250, Enhanced: "2.0.0", Text: "Ok: waits in the maildrop"}
+		}
 		return smtp.Reply{Code: 250, Enhanced: "2.0.0", Text: "Ok: queued as " + id}
 	}
 	var e *exitError

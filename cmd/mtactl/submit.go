@@ -69,6 +69,8 @@ type submitting struct {
 	key  string
 	wait string
 	most time.Duration
+
+	spool bool
 }
 
 func (t *tool) submitCommand() *cobra.Command {
@@ -82,6 +84,7 @@ func (t *tool) submitCommand() *cobra.Command {
 	f.StringVar(&s.from, "from", "", "with --to: the sender, `address`; <> is the null reverse-path")
 	f.StringArrayVar(&s.to, "to", nil, "with --from: a recipient, `address`; may be repeated")
 	f.StringVar(&s.key, "key", "", "a `key` of your choice: handing in again with the same key makes no second message")
+	f.BoolVar(&s.spool, "spool", false, "leave the message in the maildrop when mtad is not there: status 0 then means that it waits there, and no ID is printed")
 	f.StringVar(&s.wait, "wait", "", "wait until the message is `filtered` or delivered")
 	f.Lookup("wait").NoOptDefVal = "delivered"
 	f.DurationVar(&s.most, "wait-timeout", 0, "with --wait: how long to wait; 0 is without end")
@@ -94,6 +97,8 @@ func (s *submitting) run(c *cobra.Command) error {
 		return usage("--from and --to go together")
 	case c.Flags().Changed("key") && (s.key == "" || len(s.key) > 255):
 		return usage("--key: want 1 to 255 octets")
+	case s.spool && (s.key != "" || s.wait != ""):
+		return usage("--spool goes with neither --key nor --wait")
 	case s.wait != "" && s.wait != "filtered" && s.wait != "delivered":
 		return usage("--wait=%s: want filtered or delivered", s.wait)
 	case s.most < 0 || s.most > 0 && s.wait == "":
@@ -103,6 +108,13 @@ func (s *submitting) run(c *cobra.Command) error {
 	signal.Ignore(syscall.SIGPIPE)
 	body, err := s.body()
 	if err != nil {
+		return err
+	}
+	if s.spool {
+		id, err := s.t.deliver(c.Context(), body)
+		if err == nil && id != "" {
+			err = s.print(&api.Submitted{ID: id})
+		}
 		return err
 	}
 	s.t.patient = true
@@ -210,10 +222,10 @@ func (s *submitting) sendUntilHeard(ctx context.Context, body io.Reader) (*api.S
 			return res, err
 		}
 		if t.begun {
-			return nil, &exitError{status: exitTemporary, msg: lost.msg + "; the message may be in the queue or not"}
+			return nil, &exitError{status: exitTemporary, msg: lost.msg + "; the message may be in the queue or not", away: true}
 		}
 		if n == tries || ctx.Err() != nil {
-			return nil, &exitError{status: exitTemporary, msg: lost.msg}
+			return nil, &exitError{status: exitTemporary, msg: lost.msg, away: true}
 		}
 		select {
 		case <-ctx.Done():
@@ -274,7 +286,7 @@ func submitCallError(err error) error {
 	if errors.Is(err, syscall.EAGAIN) || e.status == exitUnreachable && !strings.HasPrefix(e.msg, "cannot reach") {
 		return &lostError{e.msg}
 	}
-	return &exitError{status: exitTemporary, msg: e.msg}
+	return &exitError{status: exitTemporary, msg: e.msg, away: !errors.Is(err, context.Canceled)}
 }
 
 // Codes of spec/errors.json about what was handed in.
@@ -286,6 +298,8 @@ const (
 	codeIdempotencyConflict = "idempotency_conflict"
 	codeMessageRejected     = "message_rejected"
 	codeSubmissionForbidden = "submission_forbidden"
+	codeShuttingDown        = "shutting_down"
+	codeUncertain           = "uncertain"
 )
 
 // submitRefused is mtad's refusal, in one line. What is not known is temporary.
@@ -304,6 +318,8 @@ func submitRefused(e *api.Error, status int) error {
 		out.status = exitRefused
 	case codeSubmissionForbidden, codeUnauthorized, codeForbidden:
 		out.status = exitNotAllowed
+	case codeShuttingDown, codeUncertain:
+		out.away = true
 	}
 	if out.status == exitTemporary && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout {
 		out.msg += " (" + e.Code + ")"

@@ -30,6 +30,9 @@ func (c *Config) derive() {
 	if c.Local.Maildir == "" {
 		c.Local.Maildir = filepath.Join(c.Spool.Directory, "mail")
 	}
+	if c.Submission.Maildrop == "" {
+		c.Submission.Maildrop = filepath.Join(c.Spool.Directory, "maildrop")
+	}
 	if c.API.Unix == "" {
 		c.API.Unix = filepath.Join(c.Spool.Directory, "api.sock")
 	}

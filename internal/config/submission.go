@@ -13,7 +13,11 @@ type Submission struct {
 	Chain       string      `yaml:"chain"`
 	Recipients  int         `yaml:"recipients"`
 	MessageSize Size        `yaml:"message_size"`
+	Maildrop    string      `yaml:"maildrop"` // directory, or NoMaildrop
 }
+
+// NoMaildrop is the word for no maildrop.
+const NoMaildrop = "none"
 
 // Submitter is a rule for local users: exactly one of Everyone, UID, GID, User
 // and Group, and what they may do.
@@ -60,6 +64,7 @@ func submissionKeys() []Key {
 		{Path: p + "chain", Is: "name", Live: true, Doc: "The filter chain of what is handed in over the API or by the helper, where a rule or token names no other. Default: no filters."},
 		{Path: p + "recipients", Default: "1000", Min: "1", Max: "50000", Live: true, Doc: "Recipients of one message."},
 		{Path: p + "message_size", Default: "50M", Min: "1K", Max: "1G", Live: true, Doc: "Octets of a message, where a rule or token has no other bound."},
+		{Path: p + "maildrop", Is: "path", Doc: "Directory in which local users leave mail while mtad is down (docs/sendmail.md); `none` for none. mtad makes it, for its own user. Default: `maildrop` in the spool directory."},
 	}, grantKeys("api.tokens.*.submit."))
 }
 
