@@ -37,7 +37,7 @@ type spool struct {
 func openSpool(c config.Spool) (*spool, error) {
 	// Others may pass through to the sockets and the maildrop; they see nothing else,
 	// and everything else in it is closed to them.
-	if err := os.MkdirAll(c.Directory, 0o711); err != nil {
+	if err := makeSpool(c.Directory); err != nil {
 		return nil, fmt.Errorf("app: spool: %w", err)
 	}
 	s := &spool{dir: c.Directory}
@@ -48,6 +48,18 @@ func openSpool(c config.Spool) (*spool, error) {
 		return nil, err
 	}
 	return s, s.takeLock()
+}
+
+// makeSpool makes the directory where there is none, with its mode whatever the
+// umask. One that is there keeps the mode that somebody gave it.
+func makeSpool(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o711)
 }
 
 // checkAccess refuses a spool that others can write to: they could put mail
