@@ -18,7 +18,7 @@ import (
 func newGate(t *testing.T, answer string, failure map[filter.Class]filter.Action) *Gate {
 	t.Helper()
 	g, err := NewGate(Options{Name: "mx.test", Setup: Endpoint, Timeout: 5 * time.Second,
-		Server: hookclient.Options{URL: "http://127.0.0.1/", Address: scannertest.Serve(t, says(answer))}}, "f", failure, nil)
+		Server: hookclient.Options{URL: "http://127.0.0.1/", Address: scannertest.Serve(t, scannertest.Says(answer))}}, "f", failure, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestAnswersBeforeTheMessageAreReplies(t *testing.T) {
 			t.Errorf("%s: %s, want %s", answer, got, want)
 		}
 	}
-	if got := session(t, newGate(t, answered("503 later", "", isJSON), tempfail)); got != "554 550 550 550 550" {
+	if got := session(t, newGate(t, scannertest.Answered("503 later", "", isJSON), tempfail)); got != "554 550 550 550 550" {
 		t.Errorf("503: %s", got)
 	}
 	if got := session(t, newGate(t, ok(`garbage`), nil)); got != "- - - - -" {

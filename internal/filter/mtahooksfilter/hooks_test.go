@@ -156,7 +156,7 @@ func TestAnswersBecomeVerdicts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			o := scannertest.Try(t, at(t, Endpoint, says(ok(tt.answer))), ham, scannertest.Setup{})
+			o := scannertest.Try(t, at(t, Endpoint, scannertest.Says(ok(tt.answer))), ham, scannertest.Setup{})
 			if o.Err != nil {
 				t.Fatal(o.Err)
 			}
@@ -190,7 +190,7 @@ func spelt(v filterproto.Verdict, edits bool) string {
 }
 
 func TestOperatorSaysWhatMayBeChanged(t *testing.T) {
-	serve := scannertest.Serve(t, says(ok(`{"add":[{"path":"/message/headers","value":{"name":"X","value":"1"}}]}`)))
+	serve := scannertest.Serve(t, scannertest.Says(ok(`{"add":[{"path":"/message/headers","value":{"name":"X","value":"1"}}]}`)))
 	for update, want := range map[string]filter.Class{"/message/headers": "", "/message": "", "/message/header": filter.Protocol, "/action": filter.Protocol} {
 		f := newFilter(t, Options{Setup: Endpoint, Update: []string{update}, Server: hookclient.Options{URL: "http://127.0.0.1/", Address: serve}})
 		if o := scannertest.Try(t, f, scannertest.Ham(), scannertest.Setup{}); o.Class() != want {
@@ -354,7 +354,7 @@ func FuzzSpill(f *testing.F) {
 // Memory is bounded: a message goes out, and comes in, in pieces.
 func TestMessagesAreNeverWholeInMemory(t *testing.T) {
 	const size = 12 << 20
-	f := at(t, Endpoint, says(ok("{}")))
+	f := at(t, Endpoint, scannertest.Says(ok("{}")))
 	var spent uint64
 	kind := filter.KindFunc(func(ctx context.Context, m filter.Message) (filterproto.Verdict, error) {
 		before := allocated()

@@ -2,10 +2,7 @@ package mtahooksfilter
 
 import (
 	"bufio"
-	"bytes"
-	"compress/gzip"
 	"encoding/base64"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -34,49 +31,9 @@ func at(t testing.TB, setup Setup, serve func(net.Conn)) *Filter {
 	return newFilter(t, Options{Setup: setup, Server: hookclient.Options{URL: "http://127.0.0.1/x", Address: scannertest.Serve(t, serve)}})
 }
 
-// says reads each request of a connection and answers all of them alike.
-func says(text string) func(net.Conn) {
-	return func(c net.Conn) {
-		r := bufio.NewReader(c)
-		for {
-			req, err := http.ReadRequest(r)
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, req.Body)
-			if _, err := io.WriteString(c, text); err != nil || !strings.Contains(text, "\r\n\r\n") || strings.Contains(text, "Connection: close") {
-				return
-			}
-		}
-	}
-}
-
-func answered(status, body string, fields ...string) string {
-	return fmt.Sprintf("HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s", status, len(body), strings.Join(append(fields, ""), "\r\n"), body)
-}
-
 const isJSON = "Content-Type: application/json"
 
-func ok(body string) string { return answered("200 OK", body, isJSON) }
-
-func endless(front, piece string) func(net.Conn) {
-	return func(c net.Conn) {
-		says(front + "Connection: close\r\n")(c)
-		for err := error(nil); err == nil; {
-			_, err = io.WriteString(c, piece)
-		}
-	}
-}
-
-func bomb() string {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	for range 100 {
-		_, _ = z.Write(make([]byte, 1<<20))
-	}
-	z.Close()
-	return b.String()
-}
+func ok(body string) string { return scannertest.Answered("200 OK", body, isJSON) }
 
 func raw(message string) string {
 	return `{"set":[{"path":"/rawMessage","value":"` + base64.StdEncoding.EncodeToString([]byte(message)) + `"}]}`
@@ -93,63 +50,63 @@ func TestWhatIsNoAnswerIsAFailureOfItsClass(t *testing.T) {
 	}{
 		{"silence", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, filter.Timeout},
 		{"closes at once", func(net.Conn) {}, filter.Crash},
-		{"closes after the message", says(""), filter.Crash},
-		{"answer cut short", says("HTTP/1.1 200 OK\r\nConnection: close\r\n" + isJSON + "\r\nContent-Length: 500\r\n\r\n" + accept), filter.Crash},
-		{"message cut short", says("HTTP/1.1 200 OK\r\nConnection: close\r\n" + isJSON + "\r\nContent-Length: 900000\r\n\r\n" + raw(strings.Repeat("x", 200_000))), filter.Crash},
-		{"not HTTP", says("220 mx.test ESMTP\r\n"), filter.Protocol},
-		{"400", says(answered("400 no", `{"error":{"code":"X"}}`, isJSON)), filter.Protocol},
-		{"401", says(answered("401 no", accept, isJSON)), filter.Protocol},
-		{"404 without a registration", says(answered("404 no", accept, isJSON)), filter.Protocol},
-		{"413", says(answered("413 large", accept, isJSON)), filter.OverSize},
-		{"429", says(answered("429 slower", accept, isJSON)), filter.Unreachable},
-		{"503", says(answered("503 later", accept, isJSON)), filter.Unreachable},
-		{"500", says(answered("500 no", accept, isJSON)), filter.Protocol},
-		{"moved", says(answered("308 Permanent Redirect", accept, isJSON, "Location: http://127.0.0.1:1/")), filter.Protocol},
-		{"empty", says(ok("")), filter.Protocol},
-		{"null", says(ok("null")), filter.Protocol},
-		{"string", says(ok(`"accept"`)), filter.Protocol},
-		{"half an object", says(ok(`{"set":[`)), filter.Protocol},
-		{"two objects", says(ok(accept + accept)), filter.Protocol},
-		{"unknown operation", says(ok(`{"replace":[]}`)), filter.Protocol},
-		{"unknown member", says(ok(`{"set":[{"path":"/action","value":"accept","if":1}]}`)), filter.Protocol},
-		{"set twice", says(ok(`{"set":[{"path":"/action","value":"reject"}],"set":null}`)), filter.Protocol},
-		{"no value", says(ok(`{"set":[{"path":"/action"}]}`)), filter.Protocol},
-		{"no path", says(ok(`{"set":[{"value":1}]}`)), filter.Protocol},
-		{"unknown action", says(set("/action", `"Accept"`)), filter.Protocol},
-		{"action null", says(set("/action", `null`)), filter.Protocol},
-		{"action a number", says(set("/action", `1`)), filter.Protocol},
-		{"accepts and refuses", says(set("/response", `{"code":550}`)), filter.Protocol},
-		{"rejects with 354", says(ok(`{"set":[{"path":"/action","value":"reject"},{"path":"/response/code","value":354}]}`)), filter.Protocol},
-		{"unknown path", says(set("/queue/id", `"x"`)), filter.Protocol},
-		{"field that is not there", says(set("/message/headers/99/value", `"x"`)), filter.Protocol},
-		{"field by a wild number", says(ok(`{"delete":[{"path":"/message/headers/-1"}]}`)), filter.Protocol},
-		{"field by a huge number", says(ok(`{"delete":[{"path":"/message/headers/99999999999999999999"}]}`)), filter.Protocol},
-		{"field beyond the end", says(ok(`{"add":[{"path":"/message/headers","index":8,"value":{"name":"A","value":"b"}}]}`)), filter.Protocol},
-		{"field at a negative place", says(ok(`{"add":[{"path":"/message/headers","index":-1,"value":{"name":"A","value":"b"}}]}`)), filter.Protocol},
-		{"field that ends the header section", says(ok(`{"add":[{"path":"/message/headers","value":{"name":"A","value":"b\r\n\r\nc"}}]}`)), filter.Protocol},
-		{"field with a bad name", says(ok(`{"add":[{"path":"/message/headers","value":{"name":"A: b\r\nC","value":"d"}}]}`)), filter.Protocol},
-		{"recipient that is none", says(ok(`{"add":[{"path":"/envelope/to","value":{"address":null}}]}`)), filter.Protocol},
-		{"recipient with a line end", says(ok(`{"add":[{"path":"/envelope/to","value":{"address":"a@b\r\nRCPT TO:<x@y>"}}]}`)), filter.Protocol},
-		{"recipient that is not there", says(ok(`{"delete":[{"path":"/envelope/to/1"}]}`)), filter.Protocol},
-		{"message that is no base64", says(set("/rawMessage", `"!!!!"`)), filter.Protocol},
-		{"long message that is no base64", says(set("/rawMessage", `"`+strings.Repeat("!", 100_000)+`"`)), filter.Protocol},
-		{"message with padding within", says(set("/rawMessage", `"`+strings.Repeat("QQ==", 50_000)+`"`)), filter.Protocol},
-		{"message that is null", says(set("/rawMessage", `null`)), filter.Protocol},
-		{"message that is empty", says(set("/rawMessage", `""`)), filter.Protocol},
-		{"message twice", says(ok(`{"set":[{"path":"/rawMessage","value":"QQ=="},{"path":"/rawMessage","value":"QQ=="}]}`)), filter.Protocol},
-		{"long message twice", says(ok(`{"set":[{"path":"/rawMessage","value":"` + strings.Repeat("QUFB", 50_000) + `"},{"path":"/rawMessage","value":"` + strings.Repeat("QUFB", 50_000) + `"}]}`)), filter.Protocol},
-		{"long string elsewhere", says(ok(`{"add":[{"path":"/message/headers","value":{"name":"A","value":"` + strings.Repeat("QUFB", 50_000) + `"}}]}`)), filter.Protocol},
-		{"message that is too large", says(ok(raw(strings.Repeat("x", 2<<20)))), filter.Protocol},
-		{"patch with a test", says(ok(`[{"op":"test","path":"/action","value":"accept"}]`)), filter.Protocol},
-		{"patch with a move", says(ok(`[{"op":"move","path":"/message/headers/0","from":"/message/headers/1"}]`)), filter.Protocol},
-		{"patch beyond the end", says(ok(`[{"op":"add","path":"/message/headers/99","value":{"name":"A","value":"b"}}]`)), filter.Protocol},
-		{"many operations", says(ok(`{"delete":[` + strings.Repeat(`{"path":"/action"},`, 2000) + `{"path":"/action"}]}`)), filter.Protocol},
-		{"many fields", says(ok(`{"add":[` + strings.Repeat(`{"path":"/message/headers","value":{"name":"A","value":"b"}},`, 600) + `{"path":"/message/headers","value":{"name":"A","value":"b"}}]}`)), filter.Protocol},
-		{"HTML", says(answered("200 OK", accept, "Content-Type: text/html")), filter.Protocol},
-		{"compressed", says(answered("200 OK", bomb(), isJSON, "Content-Encoding: gzip")), filter.Protocol},
-		{"endless JSON", endless("HTTP/1.1 200 OK\r\n"+isJSON+"\r\nConnection: close\r\n\r\n{", strings.Repeat(" ", 1<<16)), filter.Protocol},
-		{"endless message", endless("HTTP/1.1 200 OK\r\n"+isJSON+"\r\nConnection: close\r\n\r\n"+`{"set":[{"path":"/rawMessage","value":"`, strings.Repeat("QUFB", 1<<14)), filter.Protocol},
-		{"endless header", endless("HTTP/1.1 200 OK\r\n", strings.Repeat("x: y\r\n", 1<<12)), filter.Protocol},
+		{"closes after the message", scannertest.Says(""), filter.Crash},
+		{"answer cut short", scannertest.Says("HTTP/1.1 200 OK\r\nConnection: close\r\n" + isJSON + "\r\nContent-Length: 500\r\n\r\n" + accept), filter.Crash},
+		{"message cut short", scannertest.Says("HTTP/1.1 200 OK\r\nConnection: close\r\n" + isJSON + "\r\nContent-Length: 900000\r\n\r\n" + raw(strings.Repeat("x", 200_000))), filter.Crash},
+		{"not HTTP", scannertest.Says("220 mx.test ESMTP\r\n"), filter.Protocol},
+		{"400", scannertest.Says(scannertest.Answered("400 no", `{"error":{"code":"X"}}`, isJSON)), filter.Protocol},
+		{"401", scannertest.Says(scannertest.Answered("401 no", accept, isJSON)), filter.Protocol},
+		{"404 without a registration", scannertest.Says(scannertest.Answered("404 no", accept, isJSON)), filter.Protocol},
+		{"413", scannertest.Says(scannertest.Answered("413 large", accept, isJSON)), filter.OverSize},
+		{"429", scannertest.Says(scannertest.Answered("429 slower", accept, isJSON)), filter.Unreachable},
+		{"503", scannertest.Says(scannertest.Answered("503 later", accept, isJSON)), filter.Unreachable},
+		{"500", scannertest.Says(scannertest.Answered("500 no", accept, isJSON)), filter.Protocol},
+		{"moved", scannertest.Says(scannertest.Answered("308 Permanent Redirect", accept, isJSON, "Location: http://127.0.0.1:1/")), filter.Protocol},
+		{"empty", scannertest.Says(ok("")), filter.Protocol},
+		{"null", scannertest.Says(ok("null")), filter.Protocol},
+		{"string", scannertest.Says(ok(`"accept"`)), filter.Protocol},
+		{"half an object", scannertest.Says(ok(`{"set":[`)), filter.Protocol},
+		{"two objects", scannertest.Says(ok(accept + accept)), filter.Protocol},
+		{"unknown operation", scannertest.Says(ok(`{"replace":[]}`)), filter.Protocol},
+		{"unknown member", scannertest.Says(ok(`{"set":[{"path":"/action","value":"accept","if":1}]}`)), filter.Protocol},
+		{"set twice", scannertest.Says(ok(`{"set":[{"path":"/action","value":"reject"}],"set":null}`)), filter.Protocol},
+		{"no value", scannertest.Says(ok(`{"set":[{"path":"/action"}]}`)), filter.Protocol},
+		{"no path", scannertest.Says(ok(`{"set":[{"value":1}]}`)), filter.Protocol},
+		{"unknown action", scannertest.Says(set("/action", `"Accept"`)), filter.Protocol},
+		{"action null", scannertest.Says(set("/action", `null`)), filter.Protocol},
+		{"action a number", scannertest.Says(set("/action", `1`)), filter.Protocol},
+		{"accepts and refuses", scannertest.Says(set("/response", `{"code":550}`)), filter.Protocol},
+		{"rejects with 354", scannertest.Says(ok(`{"set":[{"path":"/action","value":"reject"},{"path":"/response/code","value":354}]}`)), filter.Protocol},
+		{"unknown path", scannertest.Says(set("/queue/id", `"x"`)), filter.Protocol},
+		{"field that is not there", scannertest.Says(set("/message/headers/99/value", `"x"`)), filter.Protocol},
+		{"field by a wild number", scannertest.Says(ok(`{"delete":[{"path":"/message/headers/-1"}]}`)), filter.Protocol},
+		{"field by a huge number", scannertest.Says(ok(`{"delete":[{"path":"/message/headers/99999999999999999999"}]}`)), filter.Protocol},
+		{"field beyond the end", scannertest.Says(ok(`{"add":[{"path":"/message/headers","index":8,"value":{"name":"A","value":"b"}}]}`)), filter.Protocol},
+		{"field at a negative place", scannertest.Says(ok(`{"add":[{"path":"/message/headers","index":-1,"value":{"name":"A","value":"b"}}]}`)), filter.Protocol},
+		{"field that ends the header section", scannertest.Says(ok(`{"add":[{"path":"/message/headers","value":{"name":"A","value":"b\r\n\r\nc"}}]}`)), filter.Protocol},
+		{"field with a bad name", scannertest.Says(ok(`{"add":[{"path":"/message/headers","value":{"name":"A: b\r\nC","value":"d"}}]}`)), filter.Protocol},
+		{"recipient that is none", scannertest.Says(ok(`{"add":[{"path":"/envelope/to","value":{"address":null}}]}`)), filter.Protocol},
+		{"recipient with a line end", scannertest.Says(ok(`{"add":[{"path":"/envelope/to","value":{"address":"a@b\r\nRCPT TO:<x@y>"}}]}`)), filter.Protocol},
+		{"recipient that is not there", scannertest.Says(ok(`{"delete":[{"path":"/envelope/to/1"}]}`)), filter.Protocol},
+		{"message that is no base64", scannertest.Says(set("/rawMessage", `"!!!!"`)), filter.Protocol},
+		{"long message that is no base64", scannertest.Says(set("/rawMessage", `"`+strings.Repeat("!", 100_000)+`"`)), filter.Protocol},
+		{"message with padding within", scannertest.Says(set("/rawMessage", `"`+strings.Repeat("QQ==", 50_000)+`"`)), filter.Protocol},
+		{"message that is null", scannertest.Says(set("/rawMessage", `null`)), filter.Protocol},
+		{"message that is empty", scannertest.Says(set("/rawMessage", `""`)), filter.Protocol},
+		{"message twice", scannertest.Says(ok(`{"set":[{"path":"/rawMessage","value":"QQ=="},{"path":"/rawMessage","value":"QQ=="}]}`)), filter.Protocol},
+		{"long message twice", scannertest.Says(ok(`{"set":[{"path":"/rawMessage","value":"` + strings.Repeat("QUFB", 50_000) + `"},{"path":"/rawMessage","value":"` + strings.Repeat("QUFB", 50_000) + `"}]}`)), filter.Protocol},
+		{"long string elsewhere", scannertest.Says(ok(`{"add":[{"path":"/message/headers","value":{"name":"A","value":"` + strings.Repeat("QUFB", 50_000) + `"}}]}`)), filter.Protocol},
+		{"message that is too large", scannertest.Says(ok(raw(strings.Repeat("x", 2<<20)))), filter.Protocol},
+		{"patch with a test", scannertest.Says(ok(`[{"op":"test","path":"/action","value":"accept"}]`)), filter.Protocol},
+		{"patch with a move", scannertest.Says(ok(`[{"op":"move","path":"/message/headers/0","from":"/message/headers/1"}]`)), filter.Protocol},
+		{"patch beyond the end", scannertest.Says(ok(`[{"op":"add","path":"/message/headers/99","value":{"name":"A","value":"b"}}]`)), filter.Protocol},
+		{"many operations", scannertest.Says(ok(`{"delete":[` + strings.Repeat(`{"path":"/action"},`, 2000) + `{"path":"/action"}]}`)), filter.Protocol},
+		{"many fields", scannertest.Says(ok(`{"add":[` + strings.Repeat(`{"path":"/message/headers","value":{"name":"A","value":"b"}},`, 600) + `{"path":"/message/headers","value":{"name":"A","value":"b"}}]}`)), filter.Protocol},
+		{"HTML", scannertest.Says(scannertest.Answered("200 OK", accept, "Content-Type: text/html")), filter.Protocol},
+		{"compressed", scannertest.Says(scannertest.Answered("200 OK", scannertest.Bomb(), isJSON, "Content-Encoding: gzip")), filter.Protocol},
+		{"endless JSON", scannertest.Endless("HTTP/1.1 200 OK\r\n"+isJSON+"\r\nConnection: close\r\n\r\n{", strings.Repeat(" ", 1<<16)), filter.Protocol},
+		{"endless message", scannertest.Endless("HTTP/1.1 200 OK\r\n"+isJSON+"\r\nConnection: close\r\n\r\n"+`{"set":[{"path":"/rawMessage","value":"`, strings.Repeat("QUFB", 1<<14)), filter.Protocol},
+		{"endless header", scannertest.Endless("HTTP/1.1 200 OK\r\n", strings.Repeat("x: y\r\n", 1<<12)), filter.Protocol},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -183,7 +140,7 @@ func scripted(answers map[string]string) func(net.Conn) {
 			_, _ = io.Copy(io.Discard, req.Body)
 			text, ok := answers[req.URL.Path]
 			if !ok {
-				text = answered("404 Not Found", "{}", isJSON)
+				text = scannertest.Answered("404 Not Found", "{}", isJSON)
 			}
 			if _, err := io.WriteString(c, text); err != nil {
 				return
@@ -192,7 +149,7 @@ func scripted(answers map[string]string) func(net.Conn) {
 	}
 }
 
-func created(body string) string { return answered("201 Created", body, isJSON) }
+func created(body string) string { return scannertest.Answered("201 Created", body, isJSON) }
 
 func TestWhatIsNoRegistrationIsAFailure(t *testing.T) {
 	replaced := func(s, old, new string) string {
@@ -211,9 +168,9 @@ func TestWhatIsNoRegistrationIsAFailure(t *testing.T) {
 		"registration elsewhere":     {wellKnown: ok(replaced(document, "/register", "http://127.0.0.1:1/register"))},
 		"registration at a host":     {wellKnown: ok(replaced(document, "/register", "//evil.test/register"))},
 		"registration of a file":     {wellKnown: ok(replaced(document, "/register", "file:///etc/passwd"))},
-		"moved":                      {wellKnown: answered("302 Found", document, isJSON, "Location: /register")},
+		"moved":                      {wellKnown: scannertest.Answered("302 Found", document, isJSON, "Location: /register")},
 		"no registration":            {wellKnown: ok(document)},
-		"registration is refused":    {wellKnown: ok(document), "/register": answered("403 no", "{}", isJSON)},
+		"registration is refused":    {wellKnown: ok(document), "/register": scannertest.Answered("403 no", "{}", isJSON)},
 		"registration is not 201":    {wellKnown: ok(document), "/register": ok(registeredAs)},
 		"no ID":                      {wellKnown: ok(document), "/register": created(replaced(registeredAs, "r1", ""))},
 		"ID with a line end":         {wellKnown: ok(document), "/register": created(replaced(registeredAs, "r1", `a\r\nEvil: b`))},
@@ -224,7 +181,7 @@ func TestWhatIsNoRegistrationIsAFailure(t *testing.T) {
 		"hook at another port":       {wellKnown: ok(document), "/register": created(replaced(registeredAs, "/hook", "http://127.0.0.1:81/hook"))},
 		"deregistration elsewhere":   {wellKnown: ok(document), "/register": created(replaced(registeredAs, `"endpoints":{}`, `"endpoints":{"deregistration":"http://evil.test/"}`))},
 		"CBOR is agreed":             {wellKnown: ok(document), "/register": created(replaced(registeredAs, `"serialization":"json"`, `"serialization":"cbor"`))},
-		"forgotten each time":        {wellKnown: ok(document), "/register": created(registeredAs), "/hook": answered("410 Gone", "{}", isJSON)},
+		"forgotten each time":        {wellKnown: ok(document), "/register": created(registeredAs), "/hook": scannertest.Answered("410 Gone", "{}", isJSON)},
 		"changes what it may not":    {wellKnown: ok(document), "/register": created(registeredAs), "/hook": ok(raw("x\r\n"))},
 		"changes its neighbour, too": {wellKnown: ok(document), "/register": created(registeredAs), "/hook": ok(`{"set":[{"path":"/actions","value":"reject"}]}`)},
 	} {

@@ -17,29 +17,7 @@ import (
 	"mtad/queue"
 )
 
-// says reads each request of a connection and answers all of them alike.
-func says(text string) func(net.Conn) {
-	return func(c net.Conn) {
-		r := bufio.NewReader(c)
-		for {
-			req, err := http.ReadRequest(r)
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, req.Body)
-			if _, err := io.WriteString(c, text); err != nil {
-				return
-			}
-			if !strings.Contains(text, "\r\n\r\n") || strings.Contains(text, "Connection: close") {
-				return
-			}
-		}
-	}
-}
-
-func ok(body string, fields ...string) string {
-	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s", len(body), strings.Join(append(fields, ""), "\r\n"), body)
-}
+func ok(body string, fields ...string) string { return scannertest.Answered("200 OK", body, fields...) }
 
 const fine = `{"action":"no action","score":1.5,"required_score":15,"symbols":{"B":{"score":1},"A":{"score":0.5}}}`
 
@@ -51,45 +29,45 @@ func TestWhatIsNoAnswerIsAFailureOfItsClass(t *testing.T) {
 	}{
 		{"silence", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, filter.Timeout},
 		{"closes at once", func(net.Conn) {}, filter.Crash},
-		{"closes after the message", says(""), filter.Crash},
-		{"answer cut short", says("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 500\r\n\r\n" + fine), filter.Crash},
-		{"not HTTP", says("SPAMD/1.1 0 EX_OK\r\n"), filter.Protocol},
-		{"500", says(strings.Replace(ok(`{"error":"bad command"}`), "200 OK", "500 no", 1)), filter.Protocol},
-		{"403", says(strings.Replace(ok(fine), "200 OK", "403 no", 1)), filter.Protocol},
-		{"413", says(strings.Replace(ok(""), "200 OK", "413 Too large", 1)), filter.OverSize},
-		{"moved", says(strings.Replace(ok(fine, "Location: http://127.0.0.1:1/"), "200 OK", "302 Found", 1)), filter.Protocol},
-		{"empty", says(ok("")), filter.Protocol},
-		{"no object", says(ok(`[]`)), filter.Protocol},
-		{"empty object", says(ok(`{}`)), filter.Protocol},
-		{"no action", says(ok(`{"score":1}`)), filter.Protocol},
-		{"null", says(ok(`{"action":null,"score":1}`)), filter.Protocol},
-		{"number for action", says(ok(`{"action":7,"score":1}`)), filter.Protocol},
-		{"action spelt otherwise", says(ok(`{"Action":"no action","score":1}`)), filter.Protocol},
-		{"action twice", says(ok(`{"action":"reject","score":1,"action":"no action"}`)), filter.Protocol},
-		{"no score", says(ok(`{"action":"no action"}`)), filter.Protocol},
-		{"unknown action", says(ok(`{"action":"accept","score":1}`)), filter.Protocol},
-		{"action with another case", says(ok(`{"action":"No Action","score":1}`)), filter.Protocol},
-		{"half an object", says(ok(fine[:40])), filter.Protocol},
-		{"two objects", says(ok(fine + fine)), filter.Protocol},
-		{"junk behind", says(ok(fine + "x")), filter.Protocol},
-		{"offset beyond the end", says("HTTP/1.1 200 OK\r\nConnection: close\r\nMessage-Offset: 9999\r\n\r\n" + fine), filter.Crash},
-		{"negative offset", says(ok(fine, "Message-Offset: -1")), filter.Protocol},
-		{"offset into the JSON", says(ok(fine, "Message-Offset: 20")), filter.Protocol},
-		{"huge offset", says(ok(fine, "Message-Offset: 99999999999999999999")), filter.Protocol},
+		{"closes after the message", scannertest.Says(""), filter.Crash},
+		{"answer cut short", scannertest.Says("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 500\r\n\r\n" + fine), filter.Crash},
+		{"not HTTP", scannertest.Says("SPAMD/1.1 0 EX_OK\r\n"), filter.Protocol},
+		{"500", scannertest.Says(strings.Replace(ok(`{"error":"bad command"}`), "200 OK", "500 no", 1)), filter.Protocol},
+		{"403", scannertest.Says(strings.Replace(ok(fine), "200 OK", "403 no", 1)), filter.Protocol},
+		{"413", scannertest.Says(strings.Replace(ok(""), "200 OK", "413 Too large", 1)), filter.OverSize},
+		{"moved", scannertest.Says(strings.Replace(ok(fine, "Location: http://127.0.0.1:1/"), "200 OK", "302 Found", 1)), filter.Protocol},
+		{"empty", scannertest.Says(ok("")), filter.Protocol},
+		{"no object", scannertest.Says(ok(`[]`)), filter.Protocol},
+		{"empty object", scannertest.Says(ok(`{}`)), filter.Protocol},
+		{"no action", scannertest.Says(ok(`{"score":1}`)), filter.Protocol},
+		{"null", scannertest.Says(ok(`{"action":null,"score":1}`)), filter.Protocol},
+		{"number for action", scannertest.Says(ok(`{"action":7,"score":1}`)), filter.Protocol},
+		{"action spelt otherwise", scannertest.Says(ok(`{"Action":"no action","score":1}`)), filter.Protocol},
+		{"action twice", scannertest.Says(ok(`{"action":"reject","score":1,"action":"no action"}`)), filter.Protocol},
+		{"no score", scannertest.Says(ok(`{"action":"no action"}`)), filter.Protocol},
+		{"unknown action", scannertest.Says(ok(`{"action":"accept","score":1}`)), filter.Protocol},
+		{"action with another case", scannertest.Says(ok(`{"action":"No Action","score":1}`)), filter.Protocol},
+		{"half an object", scannertest.Says(ok(fine[:40])), filter.Protocol},
+		{"two objects", scannertest.Says(ok(fine + fine)), filter.Protocol},
+		{"junk behind", scannertest.Says(ok(fine + "x")), filter.Protocol},
+		{"offset beyond the end", scannertest.Says("HTTP/1.1 200 OK\r\nConnection: close\r\nMessage-Offset: 9999\r\n\r\n" + fine), filter.Crash},
+		{"negative offset", scannertest.Says(ok(fine, "Message-Offset: -1")), filter.Protocol},
+		{"offset into the JSON", scannertest.Says(ok(fine, "Message-Offset: 20")), filter.Protocol},
+		{"huge offset", scannertest.Says(ok(fine, "Message-Offset: 99999999999999999999")), filter.Protocol},
 		{"endless JSON", func(c net.Conn) {
-			says("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nConnection: close\r\n\r\n{\"action\":\"")(c)
+			scannertest.Says("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nConnection: close\r\n\r\n{\"action\":\"")(c)
 			for err := error(nil); err == nil; {
 				_, err = io.WriteString(c, strings.Repeat("x", 1<<16))
 			}
 		}, filter.Protocol},
 		{"endless header", func(c net.Conn) {
-			says("HTTP/1.1 200 OK\r\nX: ")(c)
+			scannertest.Says("HTTP/1.1 200 OK\r\nX: ")(c)
 			for err := error(nil); err == nil; {
 				_, err = io.WriteString(c, strings.Repeat("x: y\r\n", 1<<12))
 			}
 		}, filter.Protocol},
 		{"endless body", func(c net.Conn) {
-			says(fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nMessage-Offset: %d\r\n\r\n%s", len(fine), fine))(c)
+			scannertest.Says(fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nMessage-Offset: %d\r\n\r\n%s", len(fine), fine))(c)
 			for err := error(nil); err == nil; {
 				_, err = io.WriteString(c, strings.Repeat("x", 1<<16))
 			}
@@ -221,7 +199,7 @@ func TestRejectIsWhatAnswerOrPolicySays(t *testing.T) {
 
 func TestConnectionsAreKept(t *testing.T) {
 	conns := make(chan net.Conn, 10)
-	f := newFilter(t, Options{Address: scannertest.Serve(t, func(c net.Conn) { conns <- c; says(ok(fine))(c) })})
+	f := newFilter(t, Options{Address: scannertest.Serve(t, func(c net.Conn) { conns <- c; scannertest.Says(ok(fine))(c) })})
 	for range 3 {
 		if o := scannertest.Try(t, filter.KindFunc(f.Scan), scannertest.Ham(), scannertest.Setup{}); o.Err != nil {
 			t.Fatal(o.Err)

@@ -3,7 +3,6 @@ package webhookfilter
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -43,51 +42,11 @@ func at(t testing.TB, serve func(net.Conn)) *Filter {
 	return newFilter(t, Options{Server: hookclient.Options{URL: "http://127.0.0.1/", Address: scannertest.Serve(t, serve)}})
 }
 
-// says reads each request of a connection and answers all of them alike.
-func says(text string) func(net.Conn) {
-	return func(c net.Conn) {
-		r := bufio.NewReader(c)
-		for {
-			req, err := http.ReadRequest(r)
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, req.Body)
-			if _, err := io.WriteString(c, text); err != nil || !strings.Contains(text, "\r\n\r\n") || strings.Contains(text, "Connection: close") {
-				return
-			}
-		}
-	}
-}
-
-func answered(status, body string, fields ...string) string {
-	return fmt.Sprintf("HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s", status, len(body), strings.Join(append(fields, ""), "\r\n"), body)
-}
-
 const isJSON = "Content-Type: application/json"
 
-func ok(body string) string { return answered("200 OK", body, isJSON) }
+func ok(body string) string { return scannertest.Answered("200 OK", body, isJSON) }
 
 const fine = `{"disposition":"accept"}`
-
-func endless(front, piece string) func(net.Conn) {
-	return func(c net.Conn) {
-		says(front + "Connection: close\r\n")(c)
-		for err := error(nil); err == nil; {
-			_, err = io.WriteString(c, piece)
-		}
-	}
-}
-
-func bomb() string {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	for range 100 {
-		_, _ = z.Write(make([]byte, 1<<20))
-	}
-	z.Close()
-	return b.String()
-}
 
 func TestWhatIsNoVerdictIsAFailureOfItsClass(t *testing.T) {
 	for _, tt := range []struct {
@@ -97,44 +56,44 @@ func TestWhatIsNoVerdictIsAFailureOfItsClass(t *testing.T) {
 	}{
 		{"silence", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, filter.Timeout},
 		{"closes at once", func(net.Conn) {}, filter.Crash},
-		{"closes after the message", says(""), filter.Crash},
-		{"answer cut short", says("HTTP/1.1 200 OK\r\nConnection: close\r\n" + isJSON + "\r\nContent-Length: 500\r\n\r\n" + fine), filter.Crash},
-		{"chunk cut short", says("HTTP/1.1 200 OK\r\nConnection: close\r\n" + isJSON + "\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n" + fine), filter.Crash},
-		{"not HTTP", says("220 mx.test ESMTP\r\n"), filter.Protocol},
-		{"500", says(answered("500 no", fine, isJSON)), filter.Protocol},
-		{"401", says(answered("401 no", fine, isJSON)), filter.Protocol},
-		{"404", says(answered("404 no", fine, isJSON)), filter.Protocol},
-		{"204", says("HTTP/1.1 204 No Content\r\n\r\n"), filter.Protocol},
-		{"201", says(answered("201 Created", fine, isJSON)), filter.Protocol},
-		{"413", says(answered("413 large", fine, isJSON)), filter.OverSize},
-		{"429", says(answered("429 slower", fine, isJSON)), filter.Unreachable},
-		{"502", says(answered("502 gateway", fine, isJSON)), filter.Unreachable},
-		{"503", says(answered("503 later", fine, isJSON)), filter.Unreachable},
-		{"moved", says(answered("307 Temporary Redirect", fine, isJSON, "Location: http://127.0.0.1:1/")), filter.Protocol},
-		{"found", says(answered("302 Found", fine, isJSON, "Location: /other")), filter.Protocol},
-		{"empty", says(ok("")), filter.Protocol},
-		{"null", says(ok("null")), filter.Protocol},
-		{"list", says(ok("[]")), filter.Protocol},
-		{"empty object", says(ok("{}")), filter.Protocol},
-		{"empty disposition", says(ok(`{"disposition":""}`)), filter.Protocol},
-		{"unknown disposition", says(ok(`{"disposition":"Accept"}`)), filter.Protocol},
-		{"another case", says(ok(`{"Disposition":"accept"}`)), filter.Protocol},
-		{"twice", says(ok(`{"disposition":"reject","disposition":"accept"}`)), filter.Protocol},
-		{"misspelt", says(ok(`{"disposition":"accept","edit":[]}`)), filter.Protocol},
-		{"two verdicts", says(ok(fine + fine)), filter.Protocol},
-		{"half a verdict", says(ok(fine[:12])), filter.Protocol},
-		{"an upload", says(ok(`{"disposition":"accept","edits":[{"op":"body_replace","upload":"1"}]}`)), filter.Protocol},
-		{"a bad edit", says(ok(`{"disposition":"accept","edits":[{"op":"header_add","name":"X","value":"a\r\n\r\nb"}]}`)), filter.Protocol},
-		{"not UTF-8", says(ok("{\"disposition\":\"accept\",\"reason\":\"\xff\"}")), filter.Protocol},
-		{"deep", says(ok(strings.Repeat(`{"recipients":[`, 1000))), filter.Protocol},
-		{"HTML", says(answered("200 OK", fine, "Content-Type: text/html")), filter.Protocol},
-		{"no type", says(answered("200 OK", fine)), filter.Protocol},
-		{"compressed", says(answered("200 OK", bomb(), isJSON, "Content-Encoding: gzip")), filter.Protocol},
-		{"longer than it says", says(answered("200 OK", fine, isJSON, "Connection: close") + "xxxx"), ""},
-		{"negative length", says("HTTP/1.1 200 OK\r\n" + isJSON + "\r\nContent-Length: -1\r\n\r\n" + fine), filter.Protocol},
-		{"huge length", says("HTTP/1.1 200 OK\r\nConnection: close\r\n" + isJSON + "\r\nContent-Length: 9000000000000000000\r\n\r\n" + fine), filter.Crash},
-		{"endless JSON", endless("HTTP/1.1 200 OK\r\n"+isJSON+"\r\nConnection: close\r\n\r\n{\"reason\":\"", strings.Repeat("x", 1<<16)), filter.Protocol},
-		{"endless header", endless("HTTP/1.1 200 OK\r\n", strings.Repeat("x: y\r\n", 1<<12)), filter.Protocol},
+		{"closes after the message", scannertest.Says(""), filter.Crash},
+		{"answer cut short", scannertest.Says("HTTP/1.1 200 OK\r\nConnection: close\r\n" + isJSON + "\r\nContent-Length: 500\r\n\r\n" + fine), filter.Crash},
+		{"chunk cut short", scannertest.Says("HTTP/1.1 200 OK\r\nConnection: close\r\n" + isJSON + "\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n" + fine), filter.Crash},
+		{"not HTTP", scannertest.Says("220 mx.test ESMTP\r\n"), filter.Protocol},
+		{"500", scannertest.Says(scannertest.Answered("500 no", fine, isJSON)), filter.Protocol},
+		{"401", scannertest.Says(scannertest.Answered("401 no", fine, isJSON)), filter.Protocol},
+		{"404", scannertest.Says(scannertest.Answered("404 no", fine, isJSON)), filter.Protocol},
+		{"204", scannertest.Says("HTTP/1.1 204 No Content\r\n\r\n"), filter.Protocol},
+		{"201", scannertest.Says(scannertest.Answered("201 Created", fine, isJSON)), filter.Protocol},
+		{"413", scannertest.Says(scannertest.Answered("413 large", fine, isJSON)), filter.OverSize},
+		{"429", scannertest.Says(scannertest.Answered("429 slower", fine, isJSON)), filter.Unreachable},
+		{"502", scannertest.Says(scannertest.Answered("502 gateway", fine, isJSON)), filter.Unreachable},
+		{"503", scannertest.Says(scannertest.Answered("503 later", fine, isJSON)), filter.Unreachable},
+		{"moved", scannertest.Says(scannertest.Answered("307 Temporary Redirect", fine, isJSON, "Location: http://127.0.0.1:1/")), filter.Protocol},
+		{"found", scannertest.Says(scannertest.Answered("302 Found", fine, isJSON, "Location: /other")), filter.Protocol},
+		{"empty", scannertest.Says(ok("")), filter.Protocol},
+		{"null", scannertest.Says(ok("null")), filter.Protocol},
+		{"list", scannertest.Says(ok("[]")), filter.Protocol},
+		{"empty object", scannertest.Says(ok("{}")), filter.Protocol},
+		{"empty disposition", scannertest.Says(ok(`{"disposition":""}`)), filter.Protocol},
+		{"unknown disposition", scannertest.Says(ok(`{"disposition":"Accept"}`)), filter.Protocol},
+		{"another case", scannertest.Says(ok(`{"Disposition":"accept"}`)), filter.Protocol},
+		{"twice", scannertest.Says(ok(`{"disposition":"reject","disposition":"accept"}`)), filter.Protocol},
+		{"misspelt", scannertest.Says(ok(`{"disposition":"accept","edit":[]}`)), filter.Protocol},
+		{"two verdicts", scannertest.Says(ok(fine + fine)), filter.Protocol},
+		{"half a verdict", scannertest.Says(ok(fine[:12])), filter.Protocol},
+		{"an upload", scannertest.Says(ok(`{"disposition":"accept","edits":[{"op":"body_replace","upload":"1"}]}`)), filter.Protocol},
+		{"a bad edit", scannertest.Says(ok(`{"disposition":"accept","edits":[{"op":"header_add","name":"X","value":"a\r\n\r\nb"}]}`)), filter.Protocol},
+		{"not UTF-8", scannertest.Says(ok("{\"disposition\":\"accept\",\"reason\":\"\xff\"}")), filter.Protocol},
+		{"deep", scannertest.Says(ok(strings.Repeat(`{"recipients":[`, 1000))), filter.Protocol},
+		{"HTML", scannertest.Says(scannertest.Answered("200 OK", fine, "Content-Type: text/html")), filter.Protocol},
+		{"no type", scannertest.Says(scannertest.Answered("200 OK", fine)), filter.Protocol},
+		{"compressed", scannertest.Says(scannertest.Answered("200 OK", scannertest.Bomb(), isJSON, "Content-Encoding: gzip")), filter.Protocol},
+		{"longer than it says", scannertest.Says(scannertest.Answered("200 OK", fine, isJSON, "Connection: close") + "xxxx"), ""},
+		{"negative length", scannertest.Says("HTTP/1.1 200 OK\r\n" + isJSON + "\r\nContent-Length: -1\r\n\r\n" + fine), filter.Protocol},
+		{"huge length", scannertest.Says("HTTP/1.1 200 OK\r\nConnection: close\r\n" + isJSON + "\r\nContent-Length: 9000000000000000000\r\n\r\n" + fine), filter.Crash},
+		{"endless JSON", scannertest.Endless("HTTP/1.1 200 OK\r\n"+isJSON+"\r\nConnection: close\r\n\r\n{\"reason\":\"", strings.Repeat("x", 1<<16)), filter.Protocol},
+		{"endless header", scannertest.Endless("HTTP/1.1 200 OK\r\n", strings.Repeat("x: y\r\n", 1<<12)), filter.Protocol},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -230,7 +189,7 @@ func TestVerdictIsCarriedOut(t *testing.T) {
 	verdict := `{"disposition":"accept","score":2.5,"symbols":["A"],"quarantine":{"reason":"look"},"edits":[
 		{"op":"header_insert","name":"X-Top","value":"1"},{"op":"body_replace","body":"bmV3DQo="},
 		{"op":"reverse_path_set","value":"x@example.org"},{"op":"recipient_add","value":"y@example.net","params":"NOTIFY=NEVER"}]}`
-	o := scannertest.Try(t, at(t, says(ok(verdict))), scannertest.Ham(), scannertest.Setup{})
+	o := scannertest.Try(t, at(t, scannertest.Says(ok(verdict))), scannertest.Ham(), scannertest.Setup{})
 	if o.Err != nil || o.Content != "X-Top: 1\r\n"+scannertest.Header+"\r\nnew\r\n" {
 		t.Errorf("%v, %q", o.Err, o.Content)
 	}
@@ -245,7 +204,7 @@ func TestConnectionClosedWhileIdleIsNotedBeforeAMessageIsLost(t *testing.T) {
 	conns := make(chan net.Conn, 10)
 	f := at(t, func(c net.Conn) {
 		conns <- c
-		says(ok(fine))(c)
+		scannertest.Says(ok(fine))(c)
 	})
 	for i := range 5 {
 		if o := scannertest.Try(t, filter.KindFunc(f.Scan), scannertest.Ham(), scannertest.Setup{}); o.Err != nil {
@@ -257,7 +216,7 @@ func TestConnectionClosedWhileIdleIsNotedBeforeAMessageIsLost(t *testing.T) {
 
 func TestConnectionsAreKept(t *testing.T) {
 	conns := make(chan net.Conn, 10)
-	f := at(t, func(c net.Conn) { conns <- c; says(ok(fine))(c) })
+	f := at(t, func(c net.Conn) { conns <- c; scannertest.Says(ok(fine))(c) })
 	for range 3 {
 		if o := scannertest.Try(t, filter.KindFunc(f.Scan), scannertest.Ham(), scannertest.Setup{}); o.Err != nil {
 			t.Fatal(o.Err)
@@ -295,7 +254,7 @@ func FuzzVerdict(f *testing.F) {
 // Memory is bounded: a message goes out in pieces, signed or not.
 func TestMessagesAreNeverWholeInMemory(t *testing.T) {
 	const size = 12 << 20
-	address := scannertest.Serve(t, says(ok(fine)))
+	address := scannertest.Serve(t, scannertest.Says(ok(fine)))
 	f := newFilter(t, Options{Key: []byte("0123456789abcdef"), Server: hookclient.Options{URL: "http://127.0.0.1/", Address: address}})
 	var spent uint64
 	kind := filter.KindFunc(func(ctx context.Context, m filter.Message) (filterproto.Verdict, error) {
