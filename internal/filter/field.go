@@ -66,9 +66,6 @@ func Hidden(r io.Reader, maxHeader int) ([]Field, error) {
 	return fields, nil
 }
 
-// CutFields cuts a header section that ReadHeader returned, as ReadFields does.
-func CutFields(header []byte) []Field { return fieldsOf(parseSection(header, nil)) }
-
 func fieldsOf(s section) (fields []Field) {
 	for _, f := range s.fields {
 		n := nameLen(f)

@@ -1,6 +1,7 @@
 package hookclient
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -84,20 +85,12 @@ func (c *Client) once(ctx context.Context, r Request) (resp *http.Response, reus
 	if c.auth != "" {
 		req.Header.Set("Authorization", c.auth)
 	}
-	b := &body{size: r.Size}
-	if r.Open != nil {
-		if b.r, err = r.Open(); err != nil {
-			return nil, false, failed(r, ownError{err})
-		}
-		req.Body, req.ContentLength = b, r.Size
-		if r.Size <= smallBody {
-			if req.Body, err = b.whole(); err != nil {
-				return nil, false, failed(r, ownError{err})
-			}
-		}
+	b, err := attach(req, r)
+	if err != nil {
+		return nil, false, failed(r, ownError{err})
 	}
 	resp, err = scanner.RoundTrip(c.t, req)
-	sent := b.stop()
+	sent, _ := b.Stop()
 	switch own := failed(r, nil); {
 	case own != nil:
 		err = own
@@ -109,6 +102,27 @@ func (c *Client) once(ctx context.Context, r Request) (resp *http.Response, reus
 		return nil, reused, err
 	}
 	return resp, reused, nil
+}
+
+// attach gives a request its body.
+func attach(req *http.Request, r Request) (*scanner.Body, error) {
+	if r.Open == nil {
+		return scanner.NewBody(nil, 0), nil
+	}
+	content, err := r.Open()
+	if err != nil {
+		return nil, err
+	}
+	b := scanner.NewBody(content, r.Size)
+	req.Body, req.ContentLength = b, r.Size
+	if r.Size <= smallBody {
+		all := make([]byte, r.Size)
+		if _, err := io.ReadFull(b, all); err != nil {
+			return nil, err
+		}
+		req.Body = io.NopCloser(bytes.NewReader(all))
+	}
+	return b, nil
 }
 
 // failed is why the body could not be read.

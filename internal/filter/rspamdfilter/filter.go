@@ -69,22 +69,27 @@ func (f *Filter) Scan(ctx context.Context, m filter.Message) (filterproto.Verdic
 		return filterproto.Verdict{}, scanner.Protocol("rspamd cannot judge a message without an octet")
 	}
 	forged := &scanner.Forged{Prefixes: []string{"x-spam-", "x-spamd-", "x-rspamd-"}}
-	src := &source{r: io.TeeReader(content, forged), size: size}
-	resp, err := f.post(ctx, m, src, size)
-	src.stop()
-	if err != nil {
-		return filterproto.Verdict{}, fault(ctx, src, err)
+	body := scanner.NewBody(io.TeeReader(content, forged), size)
+	resp, err := f.post(ctx, m, body, size)
+	sent, own := body.Stop()
+	if err == nil {
+		defer resp.Body.Close()
 	}
-	defer resp.Body.Close()
+	switch {
+	case own != nil:
+		return filterproto.Verdict{}, own
+	case err != nil:
+		return filterproto.Verdict{}, scanner.Fault(ctx, "rspamd", err)
+	}
 	if err := checkStatus(resp); err != nil {
 		return filterproto.Verdict{}, err
 	}
-	if src.sent != size {
-		return filterproto.Verdict{}, fault(ctx, src, scanner.Protocol("rspamd answered after %d octets of %d", src.sent, size))
+	if sent != size {
+		return filterproto.Verdict{}, scanner.Protocol("rspamd answered after %d octets of %d", sent, size)
 	}
 	v, err := f.verdict(ctx, m, resp, forged)
 	if err != nil {
-		return filterproto.Verdict{}, fault(ctx, src, err)
+		return filterproto.Verdict{}, scanner.Fault(ctx, "rspamd", err)
 	}
 	return v, nil
 }

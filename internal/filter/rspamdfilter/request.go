@@ -2,12 +2,10 @@ package rspamdfilter
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"mtad/internal/filter/scanner"
@@ -109,52 +107,4 @@ func clean(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// source is the message on its way to rspamd; it knows how much of it went. The
-// transport may go on reading after it returned: after stop nothing happens any
-// more.
-type source struct {
-	r    io.Reader
-	size int64
-
-	mu   sync.Mutex
-	sent int64
-	own  error // of reading the message
-	over bool
-}
-
-// Read implements io.Reader.
-func (s *source) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.over && s.sent == s.size:
-		return 0, io.EOF
-	case s.over:
-		return 0, io.ErrClosedPipe
-	}
-	n, err := s.r.Read(p)
-	s.sent += int64(n)
-	if err != nil && err != io.EOF {
-		s.own = err
-	}
-	return n, err
-}
-
-// Close implements io.Closer; the message is closed by who opened it.
-func (s *source) Close() error { return nil }
-
-func (s *source) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over = true
-}
-
-// fault gives an error of the exchange its class.
-func fault(ctx context.Context, src *source, err error) error {
-	if src.own != nil {
-		return src.own
-	}
-	return scanner.Fault(ctx, "rspamd", err)
 }
