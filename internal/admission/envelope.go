@@ -6,6 +6,7 @@ import (
 
 	"mtad/filterproto"
 	"mtad/internal/route"
+	"mtad/internal/smtp"
 	"mtad/internal/submission"
 	"mtad/queue"
 )
@@ -79,7 +80,7 @@ func (d *Door) complete(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if isASCII(path[at+1:]) {
+	if smtp.IsASCII(path[at+1:]) {
 		return path, nil
 	}
 	return path[:at+1] + domain, nil
@@ -114,22 +115,13 @@ func client(c *Caller, in *submission.Envelope) queue.Client {
 }
 
 func needsUTF8(e *queue.Envelope) bool {
-	if !isASCII(e.ReversePath) {
+	if !smtp.IsASCII(e.ReversePath) {
 		return true
 	}
 	for i := range e.Recipients {
-		if !isASCII(e.Recipients[i].Path) {
+		if !smtp.IsASCII(e.Recipients[i].Path) {
 			return true
 		}
 	}
 	return false
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

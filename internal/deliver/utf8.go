@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -39,7 +38,7 @@ func (x *delivery) envelope(s *session, batch []int, size int64) *smtpclient.Tra
 // can have it that way (RFC 6531 §3.2 asks for no more than the local part).
 func asciiDomain(path string) string {
 	at := strings.LastIndexByte(path, '@')
-	if at < 0 || ascii(path[at:]) {
+	if at < 0 || smtp.IsASCII(path[at:]) {
 		return path
 	}
 	domain, err := idna.Lookup.ToASCII(path[at+1:])
@@ -72,14 +71,5 @@ func (x *delivery) headerNeedsUTF8() bool {
 	if end >= 0 {
 		head = head[:end]
 	}
-	return !ascii(string(head))
-}
-
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+	return !smtp.IsASCII(string(head))
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"mtad/internal/smtp"
 	"mtad/queue"
 )
 
@@ -38,7 +39,7 @@ func FuzzReport(f *testing.F) {
 		if len(s.raw) > 4*DefaultMaxFull {
 			t.Fatalf("%d octets", len(s.raw))
 		}
-		if s.env.Body == queue.Body7Bit && !isASCII(string(s.raw)) {
+		if s.env.Body == queue.Body7Bit && !smtp.IsASCII(string(s.raw)) {
 			t.Fatalf("8-bit octets under BODY=7BIT\n%q", s.raw)
 		}
 	})

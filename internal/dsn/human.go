@@ -3,6 +3,7 @@ package dsn
 import (
 	"bytes"
 
+	"mtad/internal/smtp"
 	"mtad/queue"
 )
 
@@ -52,7 +53,7 @@ func (m *message) text() []byte {
 	if m.orig.note != "" {
 		fold(&w, "", "", m.orig.note)
 	}
-	if m.textQuoted = !isASCII(w.String()); m.textQuoted {
+	if m.textQuoted = !smtp.IsASCII(w.String()); m.textQuoted {
 		return quoted(w.Bytes())
 	}
 	return w.Bytes()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"mtad/internal/smtp"
 	"mtad/queue"
 )
 
@@ -59,7 +60,7 @@ func (r *Reporter) compose(ctx context.Context, it *queue.Item, k Kind, rcpts []
 	}
 	m := &message{
 		host: r.o.Hostname, from: r.o.From, to: to, double: double, kind: k, item: it, rcpts: rcpts,
-		now: r.o.Now(), utf8: !isASCII(to), orig: orig,
+		now: r.o.Now(), utf8: !smtp.IsASCII(to), orig: orig,
 	}
 	text, status := m.text(), m.deliveryStatus()
 	for { // the boundary is unpredictable, and checked all the same

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	gomessage "github.com/emersion/go-message"
+
+	"mtad/internal/smtp"
 )
 
 // parsed is a report as an independent reader sees it.
@@ -85,7 +87,7 @@ func readPart(rp *multipart.Part) (part, error) {
 		return part{}, fmt.Errorf("encoding %q", cte)
 	}
 	body, err := io.ReadAll(r)
-	if err == nil && rp.Header.Get("Content-Transfer-Encoding") == "7bit" && !isASCII(string(body)) {
+	if err == nil && rp.Header.Get("Content-Transfer-Encoding") == "7bit" && !smtp.IsASCII(string(body)) {
 		err = fmt.Errorf("8-bit octets in a 7bit part")
 	}
 	return part{typ, body}, err

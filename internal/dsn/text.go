@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"mtad/internal/smtp"
 )
 
 const (
@@ -77,7 +79,7 @@ func field(w *bytes.Buffer, utf8ok bool, name, value string) {
 // "rfc822; " for ASCII, "utf-8; " otherwise, there with \x{HEX} for what may not
 // stand in the open.
 func typedAddress(path string, utf8ok bool) string {
-	if isASCII(path) {
+	if smtp.IsASCII(path) {
 		return "rfc822; " + path
 	}
 	var b strings.Builder
@@ -106,8 +108,8 @@ func originalRecipient(orcpt string, utf8ok bool) string {
 			return ""
 		}
 	}
-	if strings.EqualFold(typ, "utf-8") || strings.EqualFold(typ, "rfc822") && !isASCII(addr) {
-		if isASCII(addr) { // already in the form of RFC 6533 §3
+	if strings.EqualFold(typ, "utf-8") || strings.EqualFold(typ, "rfc822") && !smtp.IsASCII(addr) {
+		if smtp.IsASCII(addr) { // already in the form of RFC 6533 §3
 			return "utf-8; " + addr
 		}
 		return typedAddress(addr, utf8ok)
@@ -118,19 +120,10 @@ func originalRecipient(orcpt string, utf8ok bool) string {
 // mailbox is the value of a To or From field for path. One that RFC 5322 cannot
 // write becomes an empty group: the envelope alone carries it then.
 func mailbox(path string, utf8ok bool) string {
-	if len(path) <= 500 && (utf8ok || isASCII(path)) && path == clean(path, utf8ok) {
+	if len(path) <= 500 && (utf8ok || smtp.IsASCII(path)) && path == clean(path, utf8ok) {
 		if a, err := mail.ParseAddress("<" + path + ">"); err == nil && a.Name == "" {
 			return "<" + path + ">"
 		}
 	}
 	return "undisclosed-recipients:;"
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

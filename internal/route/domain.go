@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"mtad/internal/smtp"
 )
 
 const (
@@ -29,7 +31,7 @@ func Domain(d string) (string, error) {
 		return literal(d)
 	}
 	d = strings.TrimSuffix(d, ".")
-	if !ascii(d) {
+	if !smtp.IsASCII(d) {
 		a, err := idna.Lookup.ToASCII(d)
 		if err != nil {
 			return "", errDomain
@@ -81,15 +83,6 @@ func validLabel(l string) bool {
 	for i := range len(l) {
 		c := l[i]
 		if c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
-			return false
-		}
-	}
-	return true
-}
-
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
 			return false
 		}
 	}

@@ -69,7 +69,7 @@ func ParseMail(arg string) (Path, MailParams, *Reply) {
 			return Path{}, MailParams{}, bad
 		}
 	}
-	if !m.UTF8 && !isASCII(p.Local+p.Domain) {
+	if !m.UTF8 && !IsASCII(p.Local+p.Domain) {
 		return Path{}, MailParams{}, &Reply{553, "5.6.7", errNotASCII.Error()}
 	}
 	return p, m, nil
@@ -194,7 +194,7 @@ func parseORCPT(s string, utf8ok bool) (string, bool) {
 	if !ok || len(s) > MaxORCPT || !isKeyword(kind) || addr == "" {
 		return "", false
 	}
-	if strings.EqualFold(kind, "utf-8") && !isASCII(addr) {
+	if strings.EqualFold(kind, "utf-8") && !IsASCII(addr) {
 		return s, utf8ok && validUTF8Text(addr)
 	}
 	v, ok := ParseXtext(addr)

@@ -96,7 +96,7 @@ func FuzzParams(f *testing.F) {
 			if m.Size < -1 || len(m.EnvID) > MaxEnvID || !isPrintable(m.EnvID+m.Auth) || strings.ContainsAny(p.String(), "\r\n") {
 				t.Fatalf("%q: %+v", s, m)
 			}
-			if !m.UTF8 && !isASCII(p.String()) {
+			if !m.UTF8 && !IsASCII(p.String()) {
 				t.Fatalf("%q: %q without SMTPUTF8", s, p)
 			}
 		} else if !bad.Permanent() || !isPrintable(bad.Text) {

@@ -76,7 +76,7 @@ func FuzzPath(f *testing.F) {
 			t.Fatalf("%q: rest %q", s, rest)
 		}
 		text := p.String()
-		if strings.ContainsAny(text, "\r\n\x00") || !utf8ok && !isASCII(text) {
+		if strings.ContainsAny(text, "\r\n\x00") || !utf8ok && !IsASCII(text) {
 			t.Fatalf("%q: %q", s, text)
 		}
 		if p.Null() {

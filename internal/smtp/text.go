@@ -2,7 +2,8 @@ package smtp
 
 import "unicode/utf8"
 
-func isASCII(s string) bool {
+// IsASCII reports whether every octet of s is US-ASCII.
+func IsASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false

@@ -71,7 +71,7 @@ func (x *exchange) checkPaths() bool {
 		x.rest(StageMail, badSender, true)
 		return false
 	}
-	if !ascii(rp) && !x.t.SMTPUTF8 {
+	if !smtp.IsASCII(rp) && !x.t.SMTPUTF8 {
 		x.rest(StageMail, noUTF8, true)
 		return false
 	}
@@ -80,7 +80,7 @@ func (x *exchange) checkPaths() bool {
 		switch path := x.t.Recipients[i].Path; {
 		case !sendable(path):
 			x.out.Results[i] = Result{Reply: badPath, Stage: StageRcpt, Local: true}
-		case !ascii(path) && !x.t.SMTPUTF8:
+		case !smtp.IsASCII(path) && !x.t.SMTPUTF8:
 			x.out.Results[i] = Result{Reply: noUTF8, Stage: StageRcpt, Local: true}
 		default:
 			left++

@@ -93,15 +93,6 @@ func sendable(path string) bool {
 
 func unfit(r rune) bool { return r <= ' ' || r == '<' || r == '>' || r >= 0x7f && r < 0xa0 }
 
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
 // mailLine and rcptLine append a command with the parameters that the next hop
 // knows.
 func (c *Conn) mailLine(b []byte, t *Transaction) []byte {
@@ -157,11 +148,11 @@ func appendNotify(b []byte, n smtp.Notify) []byte {
 // RFC 6533 §3 have it.
 func appendORCPT(b []byte, orcpt string, utf8ok bool) []byte {
 	kind, addr, ok := strings.Cut(orcpt, ";")
-	if !ok || kind == "" || addr == "" || strings.ContainsFunc(kind, unfit) || !ascii(kind) {
+	if !ok || kind == "" || addr == "" || strings.ContainsFunc(kind, unfit) || !smtp.IsASCII(kind) {
 		return b
 	}
 	b = append(append(append(b, " ORCPT="...), kind...), ';')
-	if ascii(addr) || !strings.EqualFold(kind, "utf-8") {
+	if smtp.IsASCII(addr) || !strings.EqualFold(kind, "utf-8") {
 		return smtp.AppendXtext(b, addr)
 	}
 	for _, r := range addr {

@@ -65,19 +65,10 @@ func (s *session) checkMail(path *smtp.Path, params *smtp.MailParams) bool {
 // alabel turns a domain with U-labels into A-labels: an envelope has no other.
 func alabel(path *smtp.Path) bool {
 	d, err := route.Domain(path.Domain)
-	if err == nil && !isASCII(path.Domain) {
+	if err == nil && !smtp.IsASCII(path.Domain) {
 		path.Domain = d
 	}
 	return err == nil
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
 
 func (s *session) startMail(path smtp.Path, p smtp.MailParams) {

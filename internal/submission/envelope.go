@@ -67,22 +67,13 @@ func (e *Envelope) Claims() string {
 // UTF8 says that an address needs SMTPUTF8 (RFC 6531). A domain counts, too: it
 // is the caller's to make A-labels of it first.
 func (e *Envelope) UTF8() bool {
-	if !isASCII(e.Sender) {
+	if !smtp.IsASCII(e.Sender) {
 		return true
 	}
 	for i := range e.Recipients {
-		if !isASCII(e.Recipients[i].Path) {
+		if !smtp.IsASCII(e.Recipients[i].Path) {
 			return true
 		}
 	}
 	return false
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

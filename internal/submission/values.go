@@ -218,7 +218,7 @@ func ParseORCPT(v string) (string, error) {
 
 func orcptText(s string) string {
 	kind, addr, ok := strings.Cut(s, ";")
-	if !ok || strings.EqualFold(kind, "utf-8") && !isASCII(addr) {
+	if !ok || strings.EqualFold(kind, "utf-8") && !smtp.IsASCII(addr) {
 		return s
 	}
 	return kind + ";" + smtp.Xtext(addr)
