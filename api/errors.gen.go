@@ -33,6 +33,7 @@ func Errors() []ErrorInfo {
 		{Code: "no_message", Status: 404, Meaning: "no message of this ID; a finished one is known by its trace for a while"},
 		{Code: "no_filter", Status: 404, Meaning: "no filter of this name takes part in the configuration as one that claims"},
 		{Code: "no_webhook", Status: 404, Meaning: "no webhook of this name in the configuration"},
+		{Code: "no_token", Status: 404, Meaning: "no token of this name"},
 		{Code: "no_job", Status: 404, Meaning: "no job of this ID; finished ones are kept for a day"},
 		{Code: "method_not_allowed", Status: 405, Meaning: "the resource has other methods, see Allow"},
 		{Code: "not_acceptable", Status: 406, Meaning: "no representation that Accept allows"},
@@ -44,6 +45,9 @@ func Errors() []ErrorInfo {
 		{Code: "already_accepted", Status: 409, Meaning: "accepted before under this key; queue_id names the message"},
 		{Code: "idempotency_conflict", Status: 409, Meaning: "the Idempotency-Key was used for another request; nothing was kept"},
 		{Code: "idempotency_in_progress", Status: 409, Meaning: "a request with this Idempotency-Key is under way; ask again"},
+		{Code: "not_cancellable", Status: 409, Meaning: "delivery has begun or is over, or the message went another way; see its status"},
+		{Code: "token_exists", Status: 409, Meaning: "there is a token of this name"},
+		{Code: "token_configured", Status: 409, Meaning: "the token stands in the configuration, and is changed there"},
 		{Code: "cursor_expired", Status: 410, Meaning: "the listing is too old to be continued; begin again"},
 		{Code: "body_too_large", Status: 413, Meaning: "the request body exceeds the bound of its operation"},
 		{Code: "verdict_too_large", Status: 413, Meaning: "a verdict exceeds a bound of the filter protocol"},
@@ -55,6 +59,7 @@ func Errors() []ErrorInfo {
 		{Code: "mail_loop", Status: 422, Meaning: "the message passed through too many hosts already; nothing was kept", SMTPCode: 554, Enhanced: "5.4.6", SMTPText: "too many hops: mail loop"},
 		{Code: "message_rejected", Status: 422, Meaning: "a filter refused the message while the caller waited; nothing was kept", SMTPCode: 550, Enhanced: "5.7.1", SMTPText: "message rejected"},
 		{Code: "rate_limited", Status: 429, Meaning: "too many messages, or failures, from this caller or address; wait", SMTPCode: 421, Enhanced: "4.7.0", SMTPText: "too many errors"},
+		{Code: "quota_exceeded", Status: 429, Meaning: "the recipients of the caller's day are used up; wait"},
 		{Code: "headers_too_large", Status: 431, Meaning: "the request line and header section exceed 16 KiB"},
 		{Code: "internal", Status: 500, Meaning: "an error nobody classified; transient until proven otherwise", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "local error, try again later"},
 		{Code: "corrupt", Status: 500, Meaning: "stored octets do not match their checksum; the message is set aside", SMTPCode: 451, Enhanced: "4.3.0", SMTPText: "local error, try again later"},
@@ -78,7 +83,7 @@ func StatusOf(code string) int {
 		return 401
 	case "forbidden", "submission_forbidden", "cross_site":
 		return 403
-	case "not_found", "no_message", "no_filter", "no_webhook", "no_job":
+	case "not_found", "no_message", "no_filter", "no_webhook", "no_token", "no_job":
 		return 404
 	case "method_not_allowed":
 		return 405
@@ -86,7 +91,7 @@ func StatusOf(code string) int {
 		return 406
 	case "request_timeout":
 		return 408
-	case "conflict", "leased", "lease_lost", "count_mismatch", "already_accepted", "idempotency_conflict", "idempotency_in_progress":
+	case "conflict", "leased", "lease_lost", "count_mismatch", "already_accepted", "idempotency_conflict", "idempotency_in_progress", "not_cancellable", "token_exists", "token_configured":
 		return 409
 	case "cursor_expired":
 		return 410
@@ -98,7 +103,7 @@ func StatusOf(code string) int {
 		return 417
 	case "invalid_submission", "mail_loop", "message_rejected":
 		return 422
-	case "rate_limited":
+	case "rate_limited", "quota_exceeded":
 		return 429
 	case "headers_too_large":
 		return 431

@@ -205,6 +205,16 @@ type ClaimResults = filterproto.Results
 // ClientInfo What is known of the peer; names as in the submission format.
 type ClientInfo = filterproto.ClientInfo
 
+// CreatedToken defines model for CreatedToken.
+type CreatedToken struct {
+	Expires time.Time `json:"expires,omitempty,omitzero"`
+	Name    string    `json:"name"`
+	Scopes  []string  `json:"scopes"`
+
+	// Token The secret. It is told once.
+	Token string `json:"token"`
+}
+
 // Edit defines model for Edit.
 type Edit = filterproto.Edit
 
@@ -490,6 +500,24 @@ type Mailboxes0 = string
 // Mailboxes2 defines model for Mailboxes.2.
 type Mailboxes2 = []Mailbox
 
+// Maildrop The directory in which local users leave mail while mtad is down; absent without one.
+type Maildrop struct {
+	// Aside Files that were not taken.
+	Aside     []MaildropAside `json:"aside"`
+	Directory string          `json:"directory"`
+
+	// Waiting Messages that could not be taken yet.
+	Waiting int `json:"waiting"`
+}
+
+// MaildropAside defines model for MaildropAside.
+type MaildropAside struct {
+	Count int `json:"count"`
+
+	// Reason not_a_file, symlink, linked, foreign, unreadable, half_written, too_large, invalid, changing, not_allowed, mail_loop, refused
+	Reason string `json:"reason"`
+}
+
 // Message A message in the queue, a part of a split one, or a finished one.
 type Message struct {
 	Attempts int       `json:"attempts"`
@@ -612,6 +640,9 @@ type NewMessage struct {
 	// ReplyTo One address or several.
 	ReplyTo Mailboxes `json:"reply_to,omitempty,omitzero"`
 
+	// SendAt Not delivered before this time, at most 30 days ahead; filters judge at once.
+	SendAt time.Time `json:"send_at,omitempty,omitzero"`
+
 	// Sender An address, with or without a name.
 	Sender  Mailbox `json:"sender,omitempty,omitzero"`
 	Subject string  `json:"subject,omitempty,omitzero"`
@@ -633,6 +664,16 @@ type NewMessageHeaders1 = []NewHeader
 // NewMessage_Headers Further header fields, as an object or, where a name is to stand twice, a list.
 type NewMessage_Headers struct {
 	union json.RawMessage
+}
+
+// NewToken defines model for NewToken.
+type NewToken struct {
+	Expires time.Time `json:"expires,omitempty,omitzero"`
+	Name    string    `json:"name"`
+	Scopes  []string  `json:"scopes"`
+
+	// Submit What a bearer with the scope submit may hand in.
+	Submit TokenGrant `json:"submit,omitempty,omitzero"`
 }
 
 // Outcome defines model for Outcome.
@@ -748,6 +789,9 @@ type Status struct {
 	Hostname  string     `json:"hostname"`
 	Listeners []Listener `json:"listeners"`
 
+	// Maildrop The directory in which local users leave mail while mtad is down; absent without one.
+	Maildrop Maildrop `json:"maildrop,omitempty,omitzero"`
+
 	// Problems What is wrong with the configuration.
 	Problems []Problem `json:"problems"`
 
@@ -782,6 +826,12 @@ type Submission struct {
 	ID         string                `json:"id"`
 	Recipients []SubmissionRecipient `json:"recipients"`
 
+	// Sandbox It is never delivered.
+	Sandbox bool `json:"sandbox,omitempty,omitzero"`
+
+	// SendAt Not delivered before.
+	SendAt time.Time `json:"send_at,omitempty,omitzero"`
+
 	// Status filtering, held, queued, done, discarded, deleted: of the parts of the message, the one that is least far.
 	Status string `json:"status"`
 }
@@ -795,7 +845,7 @@ type SubmissionRecipient struct {
 	LastReply   string    `json:"last_reply,omitempty,omitzero"`
 	Path        string    `json:"path"`
 
-	// Status filtering, held, queued, deferred, delivered, relayed, failed, removed, discarded, deleted
+	// Status filtering, held, queued, deferred, delivered, sandbox, relayed, failed, removed, discarded, deleted
 	Status string `json:"status"`
 }
 
@@ -821,6 +871,58 @@ type Tally struct {
 	Messages   int64 `json:"messages"`
 	Partial    bool  `json:"partial,omitempty,omitzero"`
 	Recipients int64 `json:"recipients"`
+}
+
+// TokenGrant What a bearer with the scope submit may hand in.
+type TokenGrant struct {
+	// Chain The filter chain; `none` for no filters. Default: that of the configuration.
+	Chain string `json:"chain,omitempty,omitzero"`
+
+	// Chains Others that a message may ask for; `*` is all of them.
+	Chains []string `json:"chains,omitempty,omitzero"`
+
+	// MessageSize Octets of a message; 0: that of the configuration.
+	MessageSize int64 `json:"message_size,omitempty,omitzero"`
+
+	// Rate Messages in `rate_per`; 0: no bound.
+	Rate int `json:"rate,omitempty,omitzero"`
+
+	// RatePer second, minute (default), hour, day
+	RatePer string `json:"rate_per,omitempty,omitzero"`
+
+	// Recipients Likewise for recipients.
+	Recipients []string `json:"recipients,omitempty,omitzero"`
+
+	// RecipientsPerDay Recipients in a UTC day; 0: no bound.
+	RecipientsPerDay int `json:"recipients_per_day,omitempty,omitzero"`
+
+	// Sandbox Messages are judged, and never delivered.
+	Sandbox bool `json:"sandbox,omitempty,omitzero"`
+
+	// Senders Addresses for reverse-path, From and Sender: `a@example.org`, `@example.org`, `@*.example.org`. Default: any.
+	Senders []string `json:"senders,omitempty,omitzero"`
+}
+
+// TokenInfo defines model for TokenInfo.
+type TokenInfo struct {
+	// Configured It stands in the configuration.
+	Configured bool      `json:"configured,omitempty,omitzero"`
+	Created    time.Time `json:"created,omitempty,omitzero"`
+	CreatedBy  string    `json:"created_by,omitempty,omitzero"`
+	Expires    time.Time `json:"expires,omitempty,omitzero"`
+
+	// LastUsed True to about a minute.
+	LastUsed time.Time `json:"last_used,omitempty,omitzero"`
+	Name     string    `json:"name"`
+	Scopes   []string  `json:"scopes"`
+
+	// Submit What a bearer with the scope submit may hand in.
+	Submit TokenGrant `json:"submit,omitempty,omitzero"`
+}
+
+// TokenList defines model for TokenList.
+type TokenList struct {
+	Tokens []TokenInfo `json:"tokens"`
 }
 
 // Trace defines model for Trace.
@@ -923,6 +1025,9 @@ type QueueID = string
 // StartOffset defines model for startOffset.
 type StartOffset = int64
 
+// TokenName defines model for tokenName.
+type TokenName = string
+
 // WebhookName defines model for webhookName.
 type WebhookName = string
 
@@ -973,11 +1078,18 @@ type CreateMessageParams struct {
 	// Notify NOTIFY (RFC 3461) of every recipient: never, or a list of fail,delay,success.
 	Notify *string `form:"notify,omitempty" json:"notify,omitempty"`
 
+	// SendAt Not delivered before this time (RFC 3339), at most 30 days ahead; filters judge at once.
+	SendAt *string `form:"send_at,omitempty" json:"send_at,omitempty"`
+
 	// Orcpt ORCPT (RFC 3461) of the recipient, when there is one alone.
 	Orcpt *string `form:"orcpt,omitempty" json:"orcpt,omitempty"`
 
 	// IdempotencyKey A second request of the same caller with the same key answers the message
-	// that the first one made, and makes none.
+	// that the first one made, and makes none; the answer then has the header field
+	// `Idempotency-Replayed`. With the key of another request it is
+	// `idempotency_conflict`, while the first one is under way
+	// `idempotency_in_progress`. Keys are known for as long as the message and its
+	// history record (`queue.history`, 72 h), through restarts. Refusals are not kept.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1081,6 +1193,9 @@ type CreateJobJSONRequestBody = JobRequest
 
 // ActOnMessageJSONRequestBody defines body for ActOnMessage for application/json ContentType.
 type ActOnMessageJSONRequestBody = ActionRequest
+
+// CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
+type CreateTokenJSONRequestBody = NewToken
 
 // ReplayWebhookJSONRequestBody defines body for ReplayWebhook for application/json ContentType.
 type ReplayWebhookJSONRequestBody = WebhookReplay

@@ -38,6 +38,8 @@ const (
 	CodeNoFilter = "no_filter"
 	// CodeNoWebhook (HTTP 404): no webhook of this name in the configuration.
 	CodeNoWebhook = "no_webhook"
+	// CodeNoToken (HTTP 404): no token of this name.
+	CodeNoToken = "no_token"
 	// CodeNoJob (HTTP 404): no job of this ID; finished ones are kept for a day.
 	CodeNoJob = "no_job"
 	// CodeMethodNotAllowed (HTTP 405): the resource has other methods, see Allow.
@@ -60,6 +62,12 @@ const (
 	CodeIdempotencyConflict = "idempotency_conflict"
 	// CodeIdempotencyInProgress (HTTP 409): a request with this Idempotency-Key is under way; ask again.
 	CodeIdempotencyInProgress = "idempotency_in_progress"
+	// CodeNotCancellable (HTTP 409): delivery has begun or is over, or the message went another way; see its status.
+	CodeNotCancellable = "not_cancellable"
+	// CodeTokenExists (HTTP 409): there is a token of this name.
+	CodeTokenExists = "token_exists"
+	// CodeTokenConfigured (HTTP 409): the token stands in the configuration, and is changed there.
+	CodeTokenConfigured = "token_configured"
 	// CodeCursorExpired (HTTP 410): the listing is too old to be continued; begin again.
 	CodeCursorExpired = "cursor_expired"
 	// CodeBodyTooLarge (HTTP 413): the request body exceeds the bound of its operation.
@@ -82,6 +90,8 @@ const (
 	CodeMessageRejected = "message_rejected"
 	// CodeRateLimited (HTTP 429): too many messages, or failures, from this caller or address; wait.
 	CodeRateLimited = "rate_limited"
+	// CodeQuotaExceeded (HTTP 429): the recipients of the caller's day are used up; wait.
+	CodeQuotaExceeded = "quota_exceeded"
 	// CodeHeadersTooLarge (HTTP 431): the request line and header section exceed 16 KiB.
 	CodeHeadersTooLarge = "headers_too_large"
 	// CodeInternal (HTTP 500): an error nobody classified; transient until proven otherwise.

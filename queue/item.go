@@ -86,6 +86,25 @@ type Item struct {
 	Outcome *Outcome `json:"outcome,omitempty"`
 }
 
+// Keys of Item.Meta that have a meaning beyond their writer.
+const (
+	// MetaSandbox marks an item that is judged and reported on as others are, and
+	// never leaves: no transport is asked, and no DSN is made.
+	MetaSandbox = "mtad.sandbox"
+	// MetaSendAt is when an item may be delivered at the earliest (RFC 3339), where
+	// its filters are not to wait for that.
+	MetaSendAt = "mtad.send_at"
+)
+
+// SendAt is when MetaSendAt says, zero if it says nothing.
+func (it *Item) SendAt() time.Time {
+	t, _ := time.Parse(time.RFC3339, it.Meta[MetaSendAt]) // ours; else it says nothing
+	return t
+}
+
+// Sandbox says that the item never leaves.
+func (it *Item) Sandbox() bool { return it.Meta[MetaSandbox] != "" }
+
 // Generation returns the current generation.
 func (it *Item) Generation() Generation { return it.Generations[len(it.Generations)-1] }
 

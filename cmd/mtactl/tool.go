@@ -78,7 +78,7 @@ func (t *tool) root() *cobra.Command {
 		return nil
 	}
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
-	c.AddCommand(t.submitCommand(), t.queueCommand(), t.quarantineCommand(), t.shapeCommand(), t.traceCommand(), t.diffCommand(), t.filtersCommand(), t.bridgeCommand(), t.statusCommand(), t.eventsCommand(), t.webhooksCommand(), t.dkimCommand(), t.versionCommand())
+	c.AddCommand(t.submitCommand(), t.queueCommand(), t.quarantineCommand(), t.shapeCommand(), t.traceCommand(), t.diffCommand(), t.filtersCommand(), t.bridgeCommand(), t.statusCommand(), t.eventsCommand(), t.webhooksCommand(), t.dkimCommand(), t.tokenCommand(), t.versionCommand())
 	c.AddCommand(t.sendmailCommands()...)
 	return c
 }

@@ -114,7 +114,7 @@ func (t *tool) tested(name string, a *api.WebhookTest) error {
 
 func oneName(c *cobra.Command, args []string) error {
 	if len(args) != 1 || args[0] == "" || strings.Contains(args[0], "/") {
-		return usage("%s: want the name of a webhook", c.CommandPath())
+		return usage("%s: want one name", c.CommandPath())
 	}
 	return nil
 }

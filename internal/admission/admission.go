@@ -96,6 +96,11 @@ func (d *Door) Limits() submission.Limits {
 // Hostname is that of Options.
 func (d *Door) Hostname() string { return d.o.Hostname }
 
+// HasChain says whether there is a filter chain of this name; NoChain is one.
+func (d *Door) HasChain(name string) bool {
+	return name == NoChain || d.o.HasChain == nil || d.o.HasChain(name)
+}
+
 // Caller is who hands in a message.
 type Caller struct {
 	// Name is for logs, the message's Meta, and the scope of keys and rates: two

@@ -55,6 +55,8 @@ func (d *Door) recipients(in []submission.Recipient, c *Caller, s *Settings) ([]
 			continue // the first one's options count
 		case c.Grant.LocalOnly && !d.o.Local(strings.ToLower(path[strings.LastIndexByte(path, '@')+1:])):
 			return nil, forbidden("recipient", "this caller may send to local domains only")
+		case !c.Grant.maySendTo(path):
+			return nil, forbidden("recipient", "this caller may not send to this recipient")
 		}
 		seen[path] = true
 		r := queue.Recipient{Path: path, Notify: queue.Notify(in[i].Notify), ORCPT: in[i].ORCPT}

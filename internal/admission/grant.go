@@ -3,6 +3,7 @@ package admission
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // Grant is what a caller may do. The zero Grant may send with any sender to
@@ -18,14 +19,24 @@ type Grant struct {
 	// From: Senders holds for the addresses in the From field, too. A message without
 	// a From that can be read is refused then, unless any may be used.
 	From bool
+	// Recipients are the forward-paths that may be used: mailboxes, domains, ".domain".
+	// Empty is any.
+	Recipients []string
 	// LocalOnly: recipients in local domains alone.
 	LocalOnly bool
 	Chain     string // filter chain; "" has no filters
 	// Chains are others that a caller may ask for; "*" is every one there is, and
 	// "none" is no filters.
 	Chains  []string
-	Rate    int   // messages a minute; 0: no bound
+	Rate    int   // messages in RatePer; 0: no bound
 	MaxSize int64 // octets of content; 0: Options.MaxSize
+	// RatePer is for how long Rate is; 0: a minute.
+	RatePer time.Duration
+	// Spend takes recipients from what the caller has for a day, or says how long it
+	// has to wait; a negative number gives back. nil: there is no bound.
+	Spend func(recipients int, now time.Time) (wait time.Duration, ok bool)
+	// Sandbox: messages are judged and never delivered.
+	Sandbox bool
 }
 
 // Unlimited is the Grant of root and of the user who runs mtad.
@@ -62,9 +73,19 @@ func (g *Grant) maySend(path string, own func(local, domain string) bool) bool {
 	if path == "" || len(g.Senders) == 0 {
 		return true
 	}
+	return among(g.Senders, path, own)
+}
+
+// maySendTo says whether path may be a recipient.
+func (g *Grant) maySendTo(path string) bool {
+	return len(g.Recipients) == 0 || among(g.Recipients, path, func(string, string) bool { return false })
+}
+
+// among says whether a list of mailboxes and domains has a path with its domain.
+func among(list []string, path string, own func(local, domain string) bool) bool {
 	at := strings.LastIndexByte(path, '@')
 	local, domain := path[:at], path[at+1:]
-	return slices.ContainsFunc(g.Senders, func(s string) bool {
+	return slices.ContainsFunc(list, func(s string) bool {
 		switch {
 		case s == "any":
 			return true

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// rates bounds messages by caller: a bucket of one minute's messages for each,
+// rates bounds messages by caller: a bucket of one period's messages for each,
 // refilled steadily. Memory is bounded.
 type rates struct {
 	mu      sync.Mutex
@@ -24,9 +24,12 @@ const maxCallers = 10_000
 
 // take takes a message from the bucket of name, or says in how many seconds there
 // is one again.
-func (r *rates) take(name string, perMinute int, now time.Time) (wait int, ok bool) {
-	if perMinute <= 0 {
+func (r *rates) take(name string, n int, per time.Duration, now time.Time) (wait int, ok bool) {
+	if n <= 0 {
 		return 0, true
+	}
+	if per <= 0 {
+		per = time.Minute
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -35,11 +38,11 @@ func (r *rates) take(name string, perMinute int, now time.Time) (wait int, ok bo
 		if r.buckets == nil || len(r.buckets) >= maxCallers {
 			r.buckets = map[string]bucket{}
 		}
-		b = bucket{left: float64(perMinute), at: now}
+		b = bucket{left: float64(n), at: now}
 	}
-	perSecond := float64(perMinute) / 60
+	perSecond := float64(n) / per.Seconds()
 	if d := now.Sub(b.at); d > 0 {
-		b.left, b.at = min(float64(perMinute), b.left+d.Seconds()*perSecond), now
+		b.left, b.at = min(float64(n), b.left+d.Seconds()*perSecond), now
 	}
 	if b.left < 1 {
 		r.buckets[name] = b

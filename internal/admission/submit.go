@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
+	"time"
 
 	"mtad/filterproto"
 	"mtad/internal/intake"
@@ -43,9 +45,24 @@ func (d *Door) submit(ctx context.Context, c *Caller, r *Request) (Result, error
 			return Result{}, err
 		}
 	}
-	if wait, ok := d.rates.take(c.Name, c.Grant.Rate, d.now()); !ok {
-		return Result{}, &Refusal{Code: filterproto.CodeRateLimited, Message: "too many messages in a minute", RetryAfter: wait}
+	if wait, ok := d.rates.take(c.Name, c.Grant.Rate, c.Grant.RatePer, d.now()); !ok {
+		return Result{}, &Refusal{Code: filterproto.CodeRateLimited, Message: "too many messages in too short a time", RetryAfter: wait}
 	}
+	if c.Grant.Spend == nil {
+		return d.take(ctx, c, r, s, env, chain)
+	}
+	if wait, ok := c.Grant.Spend(len(env.Recipients), d.now()); !ok {
+		return Result{}, &Refusal{Code: filterproto.CodeQuotaExceeded, Message: "the recipients of this day are used up", RetryAfter: max(1, int(wait/time.Second))}
+	}
+	res, err := d.take(ctx, c, r, s, env, chain)
+	if err != nil && !errors.Is(err, queue.ErrUncertain) || res.Duplicate {
+		c.Grant.Spend(-len(env.Recipients), d.now())
+	}
+	return res, err
+}
+
+// take commits a message that may be handed in.
+func (d *Door) take(ctx context.Context, c *Caller, r *Request, s *Settings, env queue.Envelope, chain string) (Result, error) {
 	door := d.door(c, r, s, chain)
 	m, err := d.o.Intake.Open(ctx, env, door)
 	if err != nil {
@@ -74,6 +91,9 @@ func (d *Door) door(c *Caller, r *Request, s *Settings, chain string) intake.Doo
 		door.Meta = map[string]string{}
 	}
 	door.Meta[MetaCaller] = c.Name
+	if c.Grant.Sandbox {
+		door.Meta[queue.MetaSandbox] = "1"
+	}
 	if door.MaxSize <= 0 {
 		door.MaxSize = s.MaxSize
 	}

@@ -23,10 +23,12 @@ import (
 	"mtad/internal/httpapi"
 	"mtad/internal/intake"
 	"mtad/internal/mxlookup"
+	"mtad/internal/pickup"
 	"mtad/internal/qmgr"
 	"mtad/internal/route"
 	"mtad/internal/smtpd"
 	"mtad/internal/telemetry"
+	tokenstore "mtad/internal/tokens"
 	"mtad/internal/webhook"
 	"mtad/queue"
 
@@ -69,13 +71,15 @@ type App struct {
 	room    *smtpd.Room
 	qmgr    *qmgr.Manager
 	door    *admission.Door
+	pickup  atomic.Pointer[pickup.Pickup] // nil: there is no maildrop
 	api     *httpapi.Server
 	hooks   *webhook.Sender
+	tokens  *tokenstore.Store
 	certs   certificates
-
-	logins logins
+	logins  logins
 	// challenges is where an ACME server asks; nil without one.
-	challenges   net.Listener
+	challenges net.Listener
+
 	apiListeners []bound
 	failed       chan error // of something that should have gone on
 
@@ -113,9 +117,9 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error)
 		reg: telemetry.NewRegistry(o.Version), failed: make(chan error, 8), doors: map[string]*door{},
 	}
 	a.life = telemetry.NewLife(a.reg)
-	a.down.log = log.Logger
 	a.certs.store = certs.New(certs.Options{Logger: log.Logger, Registry: a.reg})
 	a.logins.wire(log.Logger, a.reg)
+	a.down.log = log.Logger
 	a.down.push("old listeners", a.retirement())
 	defer func() {
 		if err != nil {
@@ -152,8 +156,9 @@ func (a *App) Start() {
 	a.startWebhooks()
 	a.startDelivery()
 	a.startFilters()
+	a.startPickup()
+	a.startCertificates()
 	for _, name := range slices.Sorted(maps.Keys(a.doors)) {
-		a.startCertificates()
 		a.doors[name].serve()
 		a.log.Info("listening", "name", name, "kind", a.cfg.Listeners[name].Kind, "address", a.doors[name].socket.Addr().String())
 	}

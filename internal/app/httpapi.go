@@ -8,11 +8,13 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"mtad/api"
 	"mtad/internal/config"
 	"mtad/internal/httpapi"
+	tokenstore "mtad/internal/tokens"
 
 	"crypto/tls"
 )
@@ -33,11 +35,14 @@ func (a *App) wireAPI(context.Context) error {
 	if err := a.wireWebhooks(); err != nil {
 		return err
 	}
+	if a.tokens, err = tokenstore.Open(filepath.Join(a.cfg.Spool.Directory, "tokens.json")); err != nil {
+		return fmt.Errorf("app: %w", err)
+	}
 	a.api, err = httpapi.New(httpapi.Options{
-		Queue: a.queue, Filters: &a.filter, Door: a.door, TempDir: a.cfg.Spool.Directory, Tokens: tokens, Peers: peers,
+		Queue: a.queue, Filters: &a.filter, Door: a.door, TempDir: a.cfg.Spool.Directory, Stored: a.tokens, Tokens: tokens, Peers: peers,
 		Process: httpapi.Process{
 			Version: a.version, Hostname: a.cfg.Hostname, Started: a.started,
-			Listeners: a.listeners, Unsafe: func() []string { return slices.Clone(a.spool.unsafe) },
+			Maildrop: a.maildrop, Listeners: a.listeners, Unsafe: func() []string { return slices.Clone(a.spool.unsafe) },
 		},
 		Webhooks: a.hooks, Route: a.resolve, Postmaster: a.cfg.Postmaster, FilterStates: a.filterStates, Logger: a.log.Logger, Registry: a.reg, Gatherer: a.reg,
 	})
@@ -84,6 +89,8 @@ func (a *App) bindAPI() error {
 }
 
 func (a *App) startAPI() {
+	kept := startWorker(a.watch("tokens", func(ctx context.Context) error { return a.tokens.Run(ctx, a.log.Logger) }))
+	a.down.push("tokens", kept.end)
 	var listeners []net.Listener
 	for _, l := range a.apiListeners {
 		listeners = append(listeners, l.Listener)

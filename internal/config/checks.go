@@ -148,7 +148,7 @@ func checkSHA256(s string) (string, error) {
 }
 
 func checkScope(s string) (string, error) {
-	plain := []string{"queue:read", "queue:write", "submit", "metrics", "events"}
+	plain := []string{"queue:read", "queue:write", "submit", "metrics", "events", "tokens"}
 	for _, p := range plain {
 		if s == p {
 			return s, nil

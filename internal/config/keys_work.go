@@ -39,7 +39,7 @@ func apiKeys() []Key {
 		{Path: "api.unix", Is: "path", Doc: "Unix socket of the HTTP API; `none` turns it off. The user who runs mtad may do everything there, others what `api.peers` says. Default: `api.sock` in the spool directory."},
 		{Path: "api.allow_plaintext", Default: "false", Doc: "Listen beyond loopback without TLS; something in front of mtad has to encrypt."},
 		{Path: "api.tokens.*.sha256", Required: true, Is: "sha256", Live: true, Doc: "SHA-256 of the token, in hexadecimal. The token itself is in no file of mtad."},
-		{Path: "api.tokens.*.scopes", Required: true, Is: "scope", Live: true, Doc: "What the bearer may do: `queue:read`, `queue:write`, `submit`, `metrics`, `events`, `filter:NAME` for a filter, `filter:*` for all of them."},
+		{Path: "api.tokens.*.scopes", Required: true, Is: "scope", Live: true, Doc: "What the bearer may do: `queue:read`, `queue:write`, `submit`, `metrics`, `events`, `tokens` (makes tokens of no more scopes than its own), `filter:NAME` for a filter, `filter:*` for all of them."},
 		{Path: "api.tokens.*.expires", Is: "time", Live: true, Doc: "When the token ends, as in `2027-01-31` or `2027-01-31T12:00:00Z`. Default: never."},
 		{Path: "api.peers[].uid", Min: "0", Max: "4294967294", Live: true, Doc: "A user ID of this machine. Exactly one of `uid` and `gid` is given."},
 		{Path: "api.peers[].gid", Min: "0", Max: "4294967294", Live: true, Doc: "A group ID of this machine. Exactly one of `uid` and `gid` is given."},

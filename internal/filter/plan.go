@@ -190,6 +190,9 @@ func (p *planner) onward(v filterproto.Verdict) []queue.Op {
 		return p.lost()
 	}
 	move := queue.Move{To: queue.Incoming}
+	if at := p.it.SendAt(); at.After(p.now) {
+		move.NextAt = at
+	}
 	if next != "" {
 		move = queue.Move{To: queue.Unfiltered, Stage: next}
 	}

@@ -23,11 +23,13 @@ const (
 	ScopeSubmit     = "submit"
 	ScopeMetrics    = "metrics"
 	ScopeEvents     = "events"
+	// ScopeTokens makes and ends tokens, of no more scopes than the caller has.
+	ScopeTokens = "tokens"
 )
 
 // AllScopes gives every right there is.
 func AllScopes() []string {
-	return []string{ScopeFilter + "*", ScopeQueueRead, ScopeQueueWrite, ScopeSubmit, ScopeMetrics, ScopeEvents}
+	return []string{ScopeFilter + "*", ScopeQueueRead, ScopeQueueWrite, ScopeSubmit, ScopeMetrics, ScopeEvents, ScopeTokens}
 }
 
 // Token is a bearer token as it is stored: what it allows, and the hash of the
@@ -66,7 +68,7 @@ type Peer struct {
 	Scopes   []string
 }
 
-var scopeForm = regexp.MustCompile(`^(filter:(\*|[A-Za-z0-9._-]{1,64})|queue:read|queue:write|submit|metrics|events)$`)
+var scopeForm = regexp.MustCompile(`^(filter:(\*|[A-Za-z0-9._-]{1,64})|queue:read|queue:write|submit|metrics|events|tokens)$`)
 
 func checkScopes(scopes []string) error {
 	for _, s := range scopes {

@@ -81,7 +81,7 @@ func (s *Server) identify(r *http.Request) (*caller, *filterproto.Error) {
 	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
 		return nil, fail(filterproto.CodeUnauthorized, "want one Authorization: Bearer")
 	}
-	t, ok := a.token(strings.TrimSpace(plain), s.now())
+	t, ok := s.token(a, strings.TrimSpace(plain))
 	if !ok {
 		return nil, fail(filterproto.CodeUnauthorized, "the token is unknown or has expired")
 	}
@@ -157,6 +157,8 @@ func (s *Server) authorize(op *operation, r *http.Request) *filterproto.Error {
 		ok = who.anyFilter() // which one is decided by the claim's token
 	case op.ID == "getSubmission":
 		ok = who.has(op.Scope) || who.has(ScopeQueueRead)
+	case op.ID == "cancelMessage":
+		ok = who.has(op.Scope) || who.has(ScopeQueueWrite)
 	default:
 		ok = who.has(op.Scope)
 	}

@@ -163,6 +163,15 @@ func TestEveryOperationKeepsTheContract(t *testing.T) {
 	do("submit", "POST", "/v1/messages", "sender: <>\nrecipient: b@example.net\n\n"+letter, 201, "Content-Type", submission.MediaType)
 	do("submit", "POST", "/v1/messages", "sender: <>\n\n"+letter, 422, "Content-Type", submission.MediaType)
 	do("submit", "GET", "/v1/messages/"+sub.ID, nil, 200)
+	do("submit", "POST", "/v1/messages", newLetter, 201)
+	later := good[api.Submitted](t, do("submit", "POST", "/v1/messages?from=a@example.org&to=b@example.net&send_at=2000-01-01T00:00:00Z", letter, 201, "Content-Type", "message/rfc822"), 201)
+	do("submit", "DELETE", "/v1/messages/"+later.ID, nil, 204)
+	do("submitter", "DELETE", "/v1/messages/"+later.ID, nil, 404)
+	r.withTokens()
+	do("root", "POST", "/v1/tokens", `{"name": "t", "scopes": ["submit"], "submit": {"senders": ["@example.org"], "rate": 1, "rate_per": "hour"}}`, 201)
+	do("root", "GET", "/v1/tokens", nil, 200)
+	do("root", "DELETE", "/v1/tokens/t", nil, 204)
+	do("root", "DELETE", "/v1/tokens/t", nil, 404)
 	do("submitter", "GET", "/v1/messages/"+sub.ID, nil, 404)
 
 	for _, op := range api.Operations() {

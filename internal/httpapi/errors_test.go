@@ -131,6 +131,32 @@ func TestEveryErrorCodeIsReached(t *testing.T) {
 		},
 		"invalid_submission":   hand("submit", "from=a%40example.org&to=b", ""),
 		"submission_forbidden": hand("limited", "from=a%40example.com&to=b%40example.org", letter),
+		"not_cancellable": func(t *testing.T) *httptest.ResponseRecorder {
+			r := newRig(t, rigOptions{})
+			id := r.describe("submit", newLetter).ID
+			if _, err := r.q.Claim(t.Context(), queue.ClaimSpec{From: queue.Incoming, Max: 1, Lease: queue.MaxLease}); err != nil {
+				t.Fatal(err)
+			}
+			return r.call("submit", "DELETE", "/v1/messages/"+id, nil)
+		},
+		"no_token": func(t *testing.T) *httptest.ResponseRecorder {
+			return newRig(t, rigOptions{}).call("root", "DELETE", "/v1/tokens/x", nil)
+		},
+		"token_configured": func(t *testing.T) *httptest.ResponseRecorder {
+			return newRig(t, rigOptions{}).call("root", "DELETE", "/v1/tokens/submit", nil)
+		},
+		"token_exists": func(t *testing.T) *httptest.ResponseRecorder {
+			r := newRig(t, rigOptions{})
+			r.withTokens()
+			return r.call("root", "POST", "/v1/tokens", `{"name": "submit", "scopes": ["submit"]}`)
+		},
+		"quota_exceeded": func(t *testing.T) *httptest.ResponseRecorder {
+			r := newRig(t, rigOptions{})
+			r.withTokens()
+			r.make(`{"name": "day", "scopes": ["submit"], "submit": {"recipients_per_day": 1}}`)
+			r.describe("day", newLetter)
+			return r.call("day", "POST", "/v1/messages", newLetter)
+		},
 		"idempotency_conflict": func(t *testing.T) *httptest.ResponseRecorder {
 			r := newRig(t, rigOptions{})
 			r.describe("submit", newLetter, "Idempotency-Key", "k")

@@ -41,6 +41,9 @@ func (s *Server) takeJSON(r *http.Request, req admission.Request) (admission.Res
 	if err != nil {
 		return admission.Result{}, err
 	}
+	if req.NextAt, err = s.schedule(m.SendAt); err != nil {
+		return admission.Result{}, err
+	}
 	b := builder{body: body, host: s.door.Hostname(), now: s.now()}
 	letter, err := b.request(&m, &req)
 	if err != nil {
@@ -66,7 +69,11 @@ func wrong(field, reason string) error {
 
 // request fills req and makes the letter, which it checks.
 func (b *builder) request(m *newMessage, req *admission.Request) (*compose.Message, error) {
-	letter := &compose.Message{Subject: m.Subject, Date: b.now, MessageID: rand.Text() + "@" + b.host}
+	date := b.now
+	if !req.NextAt.IsZero() {
+		date = req.NextAt // the reader sees when it was sent
+	}
+	letter := &compose.Message{Subject: m.Subject, Date: date, MessageID: rand.Text() + "@" + b.host}
 	env := &submission.Envelope{}
 	if err := b.addresses(m, letter, env); err != nil {
 		return nil, err

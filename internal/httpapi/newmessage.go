@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"time"
 
 	"mtad/filterproto"
 )
@@ -26,6 +27,7 @@ type newMessage struct {
 	Tags        []string          `json:"tags"`
 	Meta        map[string]string `json:"meta"`
 	Chain       string            `json:"chain"`
+	SendAt      time.Time         `json:"send_at"`
 }
 
 type newAttachment struct {

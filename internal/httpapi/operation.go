@@ -31,6 +31,7 @@ var bodies = map[string]reflect.Type{
 	"createVerdicts": reflect.TypeFor[api.CreateVerdictsJSONRequestBody](),
 	"actOnMessage":   reflect.TypeFor[api.ActOnMessageJSONRequestBody](),
 	"replayWebhook":  reflect.TypeFor[api.ReplayWebhookJSONRequestBody](),
+	"createToken":    reflect.TypeFor[api.CreateTokenJSONRequestBody](),
 	"createJob":      reflect.TypeFor[api.CreateJobJSONRequestBody](),
 }
 

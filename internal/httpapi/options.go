@@ -11,6 +11,7 @@ import (
 	"mtad/filterproto"
 	"mtad/internal/admission"
 	"mtad/internal/filter"
+	"mtad/internal/tokens"
 	"mtad/queue"
 )
 
@@ -45,6 +46,8 @@ type Options struct {
 
 	// Tokens are the bearer tokens that are good. SetAccess replaces them.
 	Tokens []Token
+	// Stored are the tokens that are made over the API; without it none are.
+	Stored *tokens.Store
 	// Peers are the users that need no token on a unix socket. nil: root and the
 	// user of this process may do everything; empty: nobody.
 	Peers []Peer
@@ -81,4 +84,6 @@ type Process struct {
 	Problems          func() []api.Problem
 	// Unsafe lists settings that void a promise, besides those the queue names.
 	Unsafe func() []string
+	// Maildrop is what lies there; nil or zero: there is none.
+	Maildrop func() api.Maildrop
 }

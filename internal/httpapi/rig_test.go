@@ -70,7 +70,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	}
 	for name, scopes := range map[string][]string{
 		"virus": {"filter:virus"}, "spam": {"filter:spam"}, "filters": {"filter:*"}, "read": {"queue:read"},
-		"write": {"queue:write"}, "operator": {"queue:read", "queue:write"}, "metrics": {"metrics"}, "events": {"events"}, "submit": {"submit"}, "submitter": {"submit"}, "limited": {"submit"}, "expired": AllScopes(),
+		"write": {"queue:write"}, "operator": {"queue:read", "queue:write"}, "metrics": {"metrics"}, "events": {"events"}, "submit": {"submit"}, "submitter": {"submit"}, "limited": {"submit"}, "expired": AllScopes(), "root": AllScopes(),
 	} {
 		plain, stored := NewToken(scopes...)
 		stored.Name = name

@@ -15,6 +15,7 @@ import (
 
 	"mtad/api"
 	"mtad/internal/admission"
+	"mtad/internal/tokens"
 	"mtad/queue"
 )
 
@@ -25,6 +26,7 @@ type Server struct {
 	filters Filters
 	door    *admission.Door
 	tempDir string
+	stored  *tokens.Store
 	process Process
 	route   func(path string) (transport, nextHop string, err error)
 	// postmaster is who hears of what was redirected and could not be delivered.
@@ -68,7 +70,7 @@ func New(o Options) (*Server, error) {
 	if s.door = o.Door; s.door == nil {
 		s.door = admission.New(admission.Options{Intake: noIntake{}})
 	}
-	s.tempDir = o.TempDir
+	s.tempDir, s.stored = o.TempDir, o.Stored
 	if s.webhooks = o.Webhooks; s.webhooks == nil {
 		s.webhooks = noWebhooks{}
 	}

@@ -46,6 +46,9 @@ func (h handlers) GetStatus(ctx context.Context, _ api.GetStatusRequestObject) (
 	if p.Listeners != nil {
 		out.Listeners = append(out.Listeners, p.Listeners()...)
 	}
+	if p.Maildrop != nil {
+		out.Maildrop = p.Maildrop()
+	}
 	if p.Problems != nil {
 		out.Problems = append(out.Problems, p.Problems()...)
 	}

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"time"
 
 	"mtad/api"
 	"mtad/filterproto"
@@ -68,6 +69,15 @@ func (s *Server) takeMessage(r *http.Request) (admission.Result, error) {
 		content = br
 	default:
 		if env, err = envelopeOf(r.URL.Query()); err != nil {
+			return admission.Result{}, err
+		}
+	}
+	if v := r.URL.Query().Get("send_at"); v != "" {
+		at, err := time.Parse(time.RFC3339, v)
+		if err != nil {
+			return admission.Result{}, wrong("send_at", "want a time as in 2027-01-31T12:00:00Z")
+		}
+		if req.NextAt, err = s.schedule(at); err != nil {
 			return admission.Result{}, err
 		}
 	}
@@ -229,7 +239,7 @@ func (h handlers) GetSubmission(ctx context.Context, req api.GetSubmissionReques
 
 // submitted is a message as whoever handed it in sees it.
 func submitted(id queue.ID, items []queue.Item) api.Submission {
-	out := api.Submission{ID: string(id), Created: items[0].Created, Recipients: []api.SubmissionRecipient{}}
+	out := api.Submission{ID: string(id), Created: items[0].Created, Sandbox: items[0].Sandbox(), SendAt: items[0].SendAt(), Recipients: []api.SubmissionRecipient{}}
 	least := len(progress)
 	for i := range items {
 		it := &items[i]
@@ -268,6 +278,9 @@ func submittedRecipient(id queue.ID, it *queue.Item, r *queue.Recipient, stage s
 		if stage == "queued" && it.State == queue.Deferred {
 			status = "deferred"
 		}
+	}
+	if r.Status == queue.Delivered && it.Sandbox() {
+		status = "sandbox"
 	}
 	return api.SubmissionRecipient{
 		ID: admission.RecipientID(id, r.Path), Path: r.Path, Status: status, Attempts: r.Attempts,

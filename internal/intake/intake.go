@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -97,6 +98,7 @@ type Door struct {
 	LateMeta  func() map[string]string
 	Parent    queue.ID
 	Priority  int8
+	// NextAt: not delivered before. Filters do not wait for it.
 	NextAt    time.Time
 	Expires   time.Time
 	Hold      *queue.Hold
@@ -176,6 +178,9 @@ func (in *Intake) Open(ctx context.Context, env queue.Envelope, d Door) (*Messag
 	if d.Peer != nil {
 		peer = d.Peer
 	}
+	if !d.NextAt.IsZero() {
+		d.schedule(plan.Stage != "")
+	}
 	w, err := in.o.Queue.Create(ctx, env, queue.CreateOptions{
 		Origin: d.Origin, Parent: d.Parent, Chain: d.Chain, Stage: plan.Stage,
 		Priority: d.Priority, NextAt: d.NextAt, Expires: d.Expires, Hold: d.Hold, Meta: d.Meta,
@@ -186,6 +191,19 @@ func (in *Intake) Open(ctx context.Context, env queue.Envelope, d Door) (*Messag
 		return nil, err
 	}
 	return &Message{in: in, w: w, plan: plan, maxSize: d.MaxSize, counter: receivedCounter{max: in.o.MaxReceived}}, nil
+}
+
+// schedule keeps the time of delivery beside the item: what waits for a filter is
+// due at once, and delivery counts its lifetime from there.
+func (d *Door) schedule(filtered bool) {
+	d.Meta = maps.Clone(d.Meta)
+	if d.Meta == nil {
+		d.Meta = map[string]string{}
+	}
+	d.Meta[queue.MetaSendAt] = d.NextAt.UTC().Format(time.RFC3339)
+	if filtered {
+		d.NextAt = time.Time{}
+	}
 }
 
 func (in *Intake) tracer(d Door, peer *queue.Client, env *queue.Envelope) func(queue.ID) []byte {

@@ -14,6 +14,7 @@ import (
 var (
 	noResult    = smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "no result"}
 	noTransport = smtp.Reply{Code: 451, Enhanced: "4.3.5", Text: "no such transport"}
+	sandboxed   = smtp.Reply{Code: 250, Enhanced: "2.0.0", Text: "sandbox: not delivered"}
 	crashed     = smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "internal error"}
 )
 
@@ -37,6 +38,9 @@ func (m *Manager) attempt(ctx context.Context, j *job, pending []int) (n news, o
 
 // deliver calls the transport. A panic of it is an error like others.
 func (m *Manager) deliver(ctx context.Context, j *job, asked []int) (results []deliver.Result) {
+	if j.Item.Sandbox() {
+		return inSandbox(asked)
+	}
 	t := m.o.Transports[j.at.transport]
 	if t == nil {
 		m.log.Error("no such transport", "queue_id", j.Item.ID, "transport", j.at.transport)
@@ -52,6 +56,17 @@ func (m *Manager) deliver(ctx context.Context, j *job, asked []int) (results []d
 	return t.Deliver(ctx, deliver.Job{
 		Item: j.Item, Recipients: asked, NextHop: j.at.nextHop, Open: m.content(ctx, j.Token),
 	})
+}
+
+// sandboxRemote is who "took" what was never delivered.
+const sandboxRemote = "sandbox"
+
+func inSandbox(asked []int) []deliver.Result {
+	out := forAll(asked, sandboxed)
+	for n := range out {
+		out[n].Status, out[n].Remote = queue.Delivered, sandboxRemote
+	}
+	return out
 }
 
 func forAll(asked []int, reply smtp.Reply) []deliver.Result {

@@ -34,7 +34,7 @@ func (p *policy) backoff(attempts int, r float64) time.Duration {
 // go: a message that comes out of quarantine after a week is not to fail at the
 // first 4yz.
 func (p *policy) expires(it *queue.Item) time.Time {
-	began := it.Created
+	began := begins(it)
 	for i := range it.Trail {
 		if s := &it.Trail[i]; s.Kind == queue.EventReleased && s.At.After(began) {
 			began = s.At
@@ -47,6 +47,14 @@ func (p *policy) expires(it *queue.Item) time.Time {
 		return began.Add(p.nullLifetime)
 	}
 	return began.Add(p.lifetime)
+}
+
+// begins is when delivery of an item could begin at the earliest.
+func begins(it *queue.Item) time.Time {
+	if at := it.SendAt(); at.After(it.Created) {
+		return at
+	}
+	return it.Created
 }
 
 // retryAt is when an item is due again that would wait until at: not after its
@@ -69,5 +77,5 @@ func (p *policy) warn(it *queue.Item, i int, now time.Time) bool {
 		after = DefaultDelay
 	}
 	return after > 0 && rc.Status == queue.Pending && !rc.DelaySent &&
-		!now.Before(it.Created.Add(after)) && dsn.Wanted(it, dsn.Delayed, i)
+		!now.Before(begins(it).Add(after)) && dsn.Wanted(it, dsn.Delayed, i)
 }

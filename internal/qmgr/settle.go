@@ -23,7 +23,7 @@ func (m *Manager) reportKind(ctx context.Context, j *job, k dsn.Kind, is []int, 
 	if len(is) == 0 {
 		return
 	}
-	if m.o.Report != nil {
+	if m.o.Report != nil && !j.Item.Sandbox() {
 		if err := m.tell(ctx, j.Item, k, is); err != nil {
 			m.log.Warn("report not made", "queue_id", j.Item.ID, "kind", k.String(), "err", err)
 			return
