@@ -54,11 +54,10 @@ func (s *logins) find(c *config.Config, name string) (*login, error) {
 		return nil, nil
 	}
 	section := c.Auth[name]
-	private, err := privateOf(section)
+	key, private, err := keyOf(c, section)
 	if err != nil {
 		return nil, fmt.Errorf("auth %s: %w", name, err)
 	}
-	key := fmt.Sprintf("%+v %q %q %x", section, c.LocalDomains, c.Local.Delimiter, private.sum())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l := s.known[name]; l != nil && l.key == key {
@@ -71,6 +70,41 @@ func (s *logins) find(c *config.Config, name string) (*login, error) {
 	l.key = key
 	s.known[name] = l
 	return l, nil
+}
+
+// keyOf is what a section is made from, with what its files have now.
+func keyOf(c *config.Config, section config.Auth) (string, private, error) {
+	p, err := privateOf(section)
+	return fmt.Sprintf("%+v %q %q %x", section, c.LocalDomains, c.Local.Delimiter, p.sum()), p, err
+}
+
+// changed are the sections with files of their own (a DSN, credentials) that are
+// not as they were.
+func (s *logins) changed(c *config.Config) (map[string]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := map[string]bool{}
+	for name, l := range s.known {
+		section := c.Auth[name]
+		if !section.Private() {
+			continue
+		}
+		key, _, err := keyOf(c, section)
+		if err != nil {
+			return nil, fmt.Errorf("app: auth %s: %w", name, err)
+		}
+		names[name] = l == nil || l.key != key
+	}
+	return names, nil
+}
+
+// forget is called where sections were made that did not come into use.
+func (s *logins) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.known {
+		s.known[name] = nil // what listeners use is not known, so it has changed
+	}
 }
 
 func (s *logins) make(c *config.Config, name string, section config.Auth, private private) (*login, error) {

@@ -70,11 +70,15 @@ func (p *pending) makeDoors() error {
 	p.opened, p.servers, p.heirs = map[string]*door{}, map[string]*smtpd.Server{}, map[string]string{}
 	free := p.freed()
 	all := touches(p.changed, "mynetworks", "tls", "certificates", "auth", "local_domains", "local.delimiter")
+	logins, err := p.app.logins.changed(p.next)
+	if err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.next.Listeners)) {
 		place := placeOf(p.next.Listeners[name])
 		was, there := p.old.Listeners[name]
 		stays := there && placeOf(was) == place
-		if stays && !all && !touches(p.changed, "listeners."+name) {
+		if stays && !all && !logins[p.next.Listeners[name].Auth] && !touches(p.changed, "listeners."+name) {
 			continue
 		}
 		if err := p.makeDoor(name, stays, free[place]); err != nil {
@@ -118,6 +122,7 @@ func (p *pending) makeDoor(name string, stays bool, heirOf string) error {
 
 // abandon closes what make opened.
 func (p *pending) abandon() {
+	p.app.logins.forget()
 	for _, d := range p.opened {
 		_ = d.socket.close()
 		_ = d.server.Close()

@@ -177,7 +177,11 @@ func (d *dialogue) run(ctx context.Context, x Exchange) error {
 		case done && challenge == nil:
 			return nil
 		}
-		if response, err = d.answer(challenge); err != nil {
+		response, err = d.answer(challenge)
+		if t, ok := x.(*tokenExchange); ok && t.failed != nil && errors.Is(err, errLost) {
+			return t.failed // the client heard why, and left
+		}
+		if err != nil {
 			return err
 		}
 		if done { // the client has seen our proof

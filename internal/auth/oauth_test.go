@@ -319,11 +319,15 @@ func TestNoTokenIsLogged(t *testing.T) {
 		for _, arg := range []string{bearerArg("ann", "hunter2good"), bearerArg("ann", "hunter2"), bearerArg("hunter2", "hunter2good"), bearerArg("ann", "hunter2 x")} {
 			dialogueOf(service, session("192.0.2.1"), arg, b64("\x01"))
 		}
+		dialogueOf(service, session("192.0.2.1"), bearerArg("ann", "hunter2")) // leaves when it hears why
 	}
 	if strings.Contains(log.String(), "hunter2") {
 		t.Errorf("the log holds what the client sent:\n%s", &log)
 	}
-	for _, want := range []string{`reason="the token is not active"`, `reason="the token is of another login"`, "login=ann outcome=passed"} {
+	if n := strings.Count(log.String(), `outcome=refused reason="the token is not active"`); n != 2 {
+		t.Errorf("%d tokens that are not active, want 2:\n%s", n, &log)
+	}
+	for _, want := range []string{`reason="the token is of another login"`, "login=ann outcome=passed"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %s in\n%s", want, &log)
 		}

@@ -47,6 +47,10 @@ type OAuth struct {
 // oauthMechanisms are those for tokens.
 func oauthMechanisms() []string { return []string{"OAUTHBEARER", "XOAUTH2"} }
 
+// Private says that what a section means is also in files that are read at start
+// and at each reload.
+func (a Auth) Private() bool { return a.SQL.Driver != "" || a.OAuth.Introspection != "" }
+
 // passwords says that mtad looks at passwords itself.
 func (a Auth) passwords() bool { return a.PasswordFile != "" || a.SQL.Driver != "" }
 
