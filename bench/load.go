@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mtad/bench/rig"
 )
 
 // sink is Postfix's smtp-sink with running counters.
@@ -27,7 +28,7 @@ type sink struct {
 var sinkCounter = regexp.MustCompile(`mesg=\s*(\d+)`)
 
 func startSink() (*sink, error) {
-	addr, err := freePort()
+	addr, err := rig.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func startSink() (*sink, error) {
 			}
 		}
 	}()
-	return s, awaitGreeting(addr)
+	return s, rig.AwaitGreeting(addr, startTime)
 }
 
 func (s *sink) stop() {
@@ -65,7 +66,7 @@ func (s *sink) stop() {
 
 // awaitCount waits until n messages more than before have arrived.
 func (s *sink) awaitCount(before, n int64) error {
-	return await(fmt.Sprintf("%d messages at the sink", n), 5*time.Minute, func() bool {
+	return rig.Await(fmt.Sprintf("%d messages at the sink", n), 5*time.Minute, func() bool {
 		return s.received.Load()-before >= n
 	})
 }
@@ -108,46 +109,21 @@ func acceptLatency(addr string, n int) (p50, p99 time.Duration, err error) {
 }
 
 func latencySession(addr string, n int) ([]time.Duration, error) {
-	s, err := dialSession(addr)
-	if s != nil {
-		defer s.c.Close()
-	}
+	c, err := rig.Dial(addr, sessionTime)
 	if err != nil {
 		return nil, err
 	}
+	defer c.Conn.Close()
 	body := message(*size)
 	times := make([]time.Duration, 0, n)
 	for range n {
-		d, err := s.send(body)
+		d, err := sendTo(c, body)
 		if err != nil {
 			return nil, err
 		}
 		times = append(times, d)
 	}
 	return times, nil
-}
-
-type lineSession struct {
-	c net.Conn
-	r *bufio.Reader
-}
-
-func (s *lineSession) expect(code, send string) error {
-	if _, err := s.c.Write([]byte(send)); err != nil {
-		return err
-	}
-	for {
-		line, err := s.r.ReadString('\n')
-		if err != nil {
-			return err
-		}
-		if !strings.HasPrefix(line, code) {
-			return fmt.Errorf("reply %q, want %s", line, code)
-		}
-		if len(line) > 3 && line[3] != '-' {
-			return nil
-		}
-	}
 }
 
 // message is incompressible text of about n octets, with the final dot.

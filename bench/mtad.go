@@ -2,15 +2,15 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"mtad/bench/rig"
 )
 
 // mtad is the system this repository builds, run as its users run it.
@@ -53,7 +53,7 @@ var settings = map[string]setting{
 
 // startMtad starts mtad that relays to next, with the filter of a scenario.
 func (b *bench) startMtad(dir, next, sc string) (system, error) {
-	addr, err := freePort()
+	addr, err := rig.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (b *bench) startMtad(dir, next, sc string) (system, error) {
 	if !filtered {
 		chain, set = "", settings["accept"]
 	}
-	at, err := freePort()
+	at, err := rig.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (b *bench) startMtad(dir, next, sc string) (system, error) {
 		filter = fmt.Sprintf(filter, at)
 	}
 	m := &mtad{addr: addr, api: filepath.Join(dir, "api.sock")}
-	if m.profiles, err = freePort(); err != nil {
+	if m.profiles, err = rig.FreePort(); err != nil {
 		return nil, err
 	}
 	config := filepath.Join(dir, "mtad.yaml")
@@ -82,7 +82,7 @@ func (b *bench) startMtad(dir, next, sc string) (system, error) {
 	if m.run, err = start(filepath.Join(dir, "log"), filepath.Join(b.bin, "mtad"), "run", "-c", config, "--pprof", m.profiles); err != nil {
 		return nil, err
 	}
-	if err := awaitGreeting(addr); err != nil || set.program == "" {
+	if err := rig.AwaitGreeting(addr, startTime); err != nil || set.program == "" {
 		return m, err
 	}
 	if set.program == "scanner" {
@@ -110,15 +110,9 @@ func (m *mtad) syncs() float64 {
 	return m.metric("mtad_store_sync_seconds_count")
 }
 
-// get asks the API over its unix socket, whose peer is the user who runs mtad.
+// get asks the API.
 func (m *mtad) get(path string) (*http.Response, error) {
-	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", m.api)
-		},
-	}}
-	return client.Get("http://mtad" + path)
+	return rig.API(m.api, time.Minute).Get("http://mtad" + path)
 }
 
 func (m *mtad) metric(name string) float64 {

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mtad/bench/rig"
 )
 
 // trials are what is compared for the cost of a filter: each system with filters
@@ -198,17 +198,17 @@ func pace(addr string, n int, rate float64) (p50, p99 time.Duration, err error) 
 	begin := time.Now().Add(lead)
 	for range *connections {
 		wg.Go(func() {
-			s, err := dialSession(addr)
+			c, err := rig.Dial(addr, sessionTime)
 			for err == nil {
 				i := int(next.Add(1)) - 1
 				if i >= n {
 					break
 				}
 				time.Sleep(time.Until(begin.Add(time.Duration(float64(i) / rate * float64(time.Second)))))
-				times[i], err = s.send(body)
+				times[i], err = sendTo(c, body)
 			}
-			if s != nil {
-				s.c.Close()
+			if c != nil {
+				c.Conn.Close()
 			}
 			if err != nil {
 				errs <- err
@@ -223,28 +223,12 @@ func pace(addr string, n int, rate float64) (p50, p99 time.Duration, err error) 
 	return times[n/2], times[n*99/100], nil
 }
 
-// dialSession connects and says EHLO.
-func dialSession(addr string) (*lineSession, error) {
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
-	s := &lineSession{c, bufio.NewReader(c)}
-	if err := s.expect("220", ""); err != nil {
-		return s, err
-	}
-	return s, s.expect("250", "EHLO client.example.org\r\n")
-}
-
 // send sends one message and returns the time from the final dot to the reply.
-func (s *lineSession) send(body string) (time.Duration, error) {
-	for _, step := range [...][2]string{{"250", "MAIL FROM:<sender@example.org>\r\n"}, {"250", "RCPT TO:<rcpt@example.net>\r\n"}, {"354", "DATA\r\n"}} {
-		if err := s.expect(step[0], step[1]); err != nil {
-			return 0, err
-		}
+func sendTo(c *rig.Client, body string) (time.Duration, error) {
+	if err := c.Begin(); err != nil {
+		return 0, err
 	}
 	begin := time.Now()
-	err := s.expect("250", body)
+	_, err := c.Command("250", body)
 	return time.Since(begin), err
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mtad/bench/rig"
 )
 
 // postfix is an instance of the distribution's Postfix with a configuration of
@@ -53,7 +55,7 @@ func (p *postfix) address() string { return p.addr }
 func (b *bench) startPostfix(dir, next, sc string) (*postfix, error) {
 	p := &postfix{dir: dir, config: filepath.Join(dir, "etc")}
 	var err error
-	if p.addr, err = freePort(); err != nil {
+	if p.addr, err = rig.FreePort(); err != nil {
 		return nil, err
 	}
 	params := []string{
@@ -66,7 +68,7 @@ func (b *bench) startPostfix(dir, next, sc string) (*postfix, error) {
 		"smtp_connection_cache_on_demand=yes", "disable_dns_lookups=yes", "smtpd_peername_lookup=no", "qmgr_message_active_limit=50000",
 	}
 	if sc == "milter" {
-		at, err := freePort()
+		at, err := rig.FreePort()
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +82,7 @@ func (b *bench) startPostfix(dir, next, sc string) (*postfix, error) {
 	}
 	master := fmt.Sprintf(postfixMaster, p.addr, "")
 	if sc == "filter" {
-		reinject, err := freePort()
+		reinject, err := rig.FreePort()
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +99,7 @@ func (b *bench) startPostfix(dir, next, sc string) (*postfix, error) {
 	if out, err := exec.Command("postfix", "-c", p.config, "start").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("postfix start: %w: %s", err, out)
 	}
-	return p, awaitGreeting(p.addr)
+	return p, rig.AwaitGreeting(p.addr, startTime)
 }
 
 func (p *postfix) prepare(params []string, master string) error {

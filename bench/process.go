@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +9,13 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"mtad/bench/rig"
+)
+
+const (
+	startTime   = 20 * time.Second // for a system to greet
+	sessionTime = 2 * time.Minute  // for all of an SMTP session
 )
 
 // process is a program that the benchmark started and ends.
@@ -42,58 +47,8 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()
 }
 
-// await polls until ready says so, for at most a limit.
-func await(what string, limit time.Duration, ready func() bool) error {
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if ready() {
-			return nil
-		}
-	}
-	return errors.New("not in time: " + what)
-}
-
-// awaitGreeting waits for an SMTP server.
-func awaitGreeting(addr string) error {
-	return await("greeting of "+addr, 20*time.Second, func() bool {
-		c, err := net.DialTimeout("tcp", addr, time.Second)
-		if err != nil {
-			return false
-		}
-		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
-		var b [3]byte
-		n, _ := c.Read(b[:])
-		_, _ = c.Write([]byte("QUIT\r\n"))
-		return string(b[:n]) == "220"
-	})
-}
-
-// freePort returns a loopback address nobody listens on now.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
 // peakMemory is VmHWM of a process, in bytes.
-func peakMemory(pid int) int64 { return statusField(pid, "VmHWM:") }
-
-func statusField(pid int, field string) int64 {
-	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, field); ok {
-			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
-}
+func peakMemory(pid int) int64 { return rig.Status(pid, "VmHWM:") }
 
 // childrenMemory sums the peak memory of every process whose parent is pid.
 // Shared pages are counted once for each process.
@@ -102,7 +57,7 @@ func childrenMemory(pid int) int64 {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, d := range dirs {
 		child, _ := strconv.Atoi(filepath.Base(d))
-		if statusField(child, "PPid:")>>10 == int64(pid) {
+		if rig.Status(child, "PPid:")>>10 == int64(pid) {
 			sum += peakMemory(child)
 		}
 	}

@@ -10,6 +10,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
+
+	"mtad/bench/rig"
 )
 
 var (
@@ -80,7 +83,7 @@ func (s *stage) judgeChain(l *ledger, got map[string][]arrival, mtadKills int) e
 		}
 	}
 	var rep chainReport
-	client := s.client()
+	client := rig.API(s.api, 30*time.Second)
 	for mark, a := range l.attempts {
 		rep.arrivals(mark, a, got[mark])
 		id := queueID.FindString(a.id)

@@ -1,15 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mtad/bench/rig"
 )
 
 // ledger remembers every attempt to send and what became of it.
@@ -52,7 +52,7 @@ func (l *ledger) acknowledged() int {
 // send takes message numbers until there are no more, repeating each one until
 // it is acknowledged.
 func send(addr string, next *atomic.Int64, sent *ledger, rnd *rand.Rand, end time.Time) {
-	var c *client
+	var c *rig.Client
 	for n := next.Add(1); n <= int64(*messages); n = next.Add(1) {
 		for try := 0; ; try++ {
 			if time.Now().After(end) {
@@ -60,7 +60,7 @@ func send(addr string, next *atomic.Int64, sent *ledger, rnd *rand.Rand, end tim
 			}
 			if c == nil {
 				var err error
-				if c, err = dial(addr); err != nil {
+				if c, err = rig.Dial(addr, sessionTime); err != nil {
 					time.Sleep(20 * time.Millisecond)
 					continue
 				}
@@ -68,12 +68,12 @@ func send(addr string, next *atomic.Int64, sent *ledger, rnd *rand.Rand, end tim
 			mark := fmt.Sprintf("%d.%d", n, try)
 			content := compose(mark, rnd)
 			sent.begin(mark, content)
-			reply, err := c.mail(content)
+			reply, err := mail(c, content)
 			if err == nil {
 				sent.ack(mark, reply)
 				break
 			}
-			c.c.Close()
+			c.Conn.Close()
 			c = nil
 		}
 	}
@@ -100,60 +100,19 @@ func compose(mark string, rnd *rand.Rand) []byte {
 	return b.Bytes()
 }
 
-type client struct {
-	c net.Conn
-	r *bufio.Reader
-}
+// sessionTime is for connecting, and for each message.
+const sessionTime = 30 * time.Second
 
-func dial(addr string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	c := &client{conn, bufio.NewReader(conn)}
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-	if _, err = c.expect('2'); err == nil {
-		_, err = c.command("EHLO client.example.org\r\n", '2')
-	}
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-func (c *client) mail(content []byte) (string, error) {
-	_ = c.c.SetDeadline(time.Now().Add(30 * time.Second))
-	if _, err := fmt.Fprint(c.c, "MAIL FROM:<sender@example.org> BODY=8BITMIME\r\nRCPT TO:<rcpt@example.net>\r\nDATA\r\n"); err != nil {
+// mail sends a message in two writes and returns the reply to its end.
+func mail(c *rig.Client, content []byte) (reply string, err error) {
+	_ = c.Conn.SetDeadline(time.Now().Add(sessionTime))
+	if _, err := fmt.Fprint(c.Conn, "MAIL FROM:<sender@example.org> BODY=8BITMIME\r\nRCPT TO:<rcpt@example.net>\r\nDATA\r\n"); err != nil {
 		return "", err
 	}
-	for _, class := range []byte{'2', '2', '3'} {
-		if _, err := c.expect(class); err != nil {
+	for _, code := range []string{"250", "250", "354"} {
+		if _, err := c.Expect(code); err != nil {
 			return "", err
 		}
 	}
-	data := bytes.ReplaceAll(content, []byte("\r\n."), []byte("\r\n.."))
-	return c.command(string(data)+".\r\n", '2')
-}
-
-func (c *client) command(s string, class byte) (string, error) {
-	if _, err := c.c.Write([]byte(s)); err != nil {
-		return "", err
-	}
-	return c.expect(class)
-}
-
-func (c *client) expect(class byte) (string, error) {
-	for {
-		line, err := c.r.ReadString('\n')
-		if err != nil {
-			return "", err
-		}
-		if len(line) < 4 || line[0] != class {
-			return "", fmt.Errorf("reply %q", line)
-		}
-		if line[3] != '-' {
-			return strings.TrimSpace(line), nil
-		}
-	}
+	return c.Command("250", strings.ReplaceAll(string(content), "\r\n.", "\r\n..")+".\r\n")
 }

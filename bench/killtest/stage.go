@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"mtad/bench/rig"
 )
 
 // maxInFlight bounds the deliveries under way at a kill; see delivery below.
@@ -30,12 +31,18 @@ api: {listen: [], unix: %[1]s/api.sock}
 
 func newStage(dir string) (*stage, error) {
 	s := &stage{dir: dir, api: filepath.Join(dir, "api.sock"), config: filepath.Join(dir, "mtad.yaml"), chain: map[string]*exec.Cmd{}}
-	var err error
-	if s.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
 		return nil, err
 	}
-	sink := freePort()
-	s.smtp = freePort()
+	s.log = log
+	sink, err := rig.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	if s.smtp, err = rig.FreePort(); err != nil {
+		return nil, err
+	}
 	// smtp-sink writes its dumps as its own user, below the working directory.
 	if err := os.Chmod(dir, 0o777); err != nil {
 		return nil, err
@@ -64,13 +71,7 @@ func (s *stage) startMtad() (err error) {
 	if s.mtad, err = s.spawn(filepath.Join(*binaries, "mtad"), "run", "-c", s.config); err != nil {
 		return err
 	}
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if c, err := dial(s.smtp); err == nil {
-			c.c.Close()
-			return nil
-		}
-	}
-	return errors.New("no greeting within 30 s")
+	return rig.AwaitGreeting(s.smtp, 30*time.Second)
 }
 
 func (s *stage) startScanner() (err error) {
@@ -78,18 +79,9 @@ func (s *stage) startScanner() (err error) {
 	return err
 }
 
-// client speaks to the API.
-func (s *stage) client() *http.Client {
-	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", s.api)
-		},
-	}}
-}
-
 // drain waits until the queue is empty.
 func (s *stage) drain(end time.Time) error {
-	client := s.client()
+	client := rig.API(s.api, 30*time.Second)
 	for ; time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		left, err := waiting(client)
 		if err == nil && left == 0 {
@@ -113,15 +105,6 @@ func waiting(client *http.Client) (int64, error) {
 		return 0, fmt.Errorf("count: status %d", resp.StatusCode)
 	}
 	return *tally.Messages, nil
-}
-
-func freePort() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "127.0.0.1:0"
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func portOf(addr string) string {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"mtad/bench/rig"
 )
 
 // measureConnections holds idle connections, then as many slow ones, and greets
@@ -45,12 +47,12 @@ func measureConnections(dir, bin string, row func(what, got, asked string)) erro
 func serveNewClients(addr string, n int) (worst time.Duration, err error) {
 	for range n {
 		begin := time.Now()
-		c, err := dial(addr)
+		c, err := rig.Dial(addr, sessionTime)
 		if err != nil {
 			return 0, err
 		}
-		err = c.mail(1000)
-		c.c.Close()
+		err = mail(c, 1000)
+		c.Conn.Close()
 		if err != nil {
 			return 0, err
 		}
@@ -98,13 +100,13 @@ func crowd(args []string) int {
 	for part := range 50 {
 		wg.Go(func() {
 			for i := part; i < n; i += 50 {
-				c, err := dial(addr)
+				c, err := rig.Dial(addr, sessionTime)
 				if err != nil {
 					failed <- err
 					return
 				}
 				mu.Lock()
-				conns = append(conns, c.c)
+				conns = append(conns, c.Conn)
 				mu.Unlock()
 			}
 		})

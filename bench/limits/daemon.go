@@ -2,16 +2,15 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"mtad/bench/rig"
 )
 
 // daemon is an mtad that was started for a measurement.
@@ -39,7 +38,11 @@ func startDaemon(dir, bin, extra, next string) (*daemon, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	d := &daemon{dir: dir, bin: bin, addr: freePort(), api: filepath.Join(dir, "api.sock")}
+	addr, err := rig.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{dir: dir, bin: bin, addr: addr, api: filepath.Join(dir, "api.sock")}
 	path := filepath.Join(dir, "mtad.yaml")
 	if err := os.WriteFile(path, fmt.Appendf(nil, config, dir, d.addr, extra, next), 0o600); err != nil {
 		return nil, err
@@ -56,15 +59,12 @@ func startDaemon(dir, bin, extra, next string) (*daemon, error) {
 	if err := d.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for end := begin.Add(2 * time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if c, err := dial(d.addr); err == nil {
-			c.c.Close()
-			d.greetingAfter = time.Since(begin)
-			return d, nil
-		}
+	if err := rig.AwaitGreeting(addr, 2*time.Minute); err != nil {
+		d.stop()
+		return nil, err
 	}
-	d.stop()
-	return nil, errors.New("mtad did not greet within 2 min")
+	d.greetingAfter = time.Since(begin)
+	return d, nil
 }
 
 func (d *daemon) stop() {
@@ -75,19 +75,8 @@ func (d *daemon) stop() {
 }
 
 // resident and peak are VmRSS and VmHWM in bytes.
-func (d *daemon) resident() int64 { return d.status("VmRSS:") }
-func (d *daemon) peak() int64     { return d.status("VmHWM:") }
-
-func (d *daemon) status(field string) int64 {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, field); ok {
-			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
-}
+func (d *daemon) resident() int64 { return rig.Status(d.cmd.Process.Pid, "VmRSS:") }
+func (d *daemon) peak() int64     { return rig.Status(d.cmd.Process.Pid, "VmHWM:") }
 
 // mtactl runs the CLI and says how long it took.
 func (d *daemon) mtactl(args ...string) (time.Duration, error) {
@@ -100,68 +89,12 @@ func (d *daemon) mtactl(args ...string) (time.Duration, error) {
 	return time.Since(begin), nil
 }
 
-func freePort() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "127.0.0.1:0"
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-type client struct {
-	c net.Conn
-	r *bufio.Reader
-}
-
-// dial connects, reads the greeting and says EHLO.
-func dial(addr string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	c := &client{conn, bufio.NewReader(conn)}
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
-	if err = c.expect("220"); err == nil {
-		err = c.command("EHLO client.example.org\r\n", "250")
-	}
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-func (c *client) command(s, code string) error {
-	if _, err := c.c.Write([]byte(s)); err != nil {
+// mail sends one message whose body is lines of 76 octets, octets long.
+func mail(c *rig.Client, octets int) error {
+	if err := c.Begin(); err != nil {
 		return err
 	}
-	return c.expect(code)
-}
-
-func (c *client) expect(code string) error {
-	for {
-		line, err := c.r.ReadString('\n')
-		if err != nil {
-			return err
-		}
-		if !strings.HasPrefix(line, code) {
-			return fmt.Errorf("reply %q, want %s", line, code)
-		}
-		if line[3] != '-' {
-			return nil
-		}
-	}
-}
-
-// mail sends one message whose body is lines of 76 octets, octets long.
-func (c *client) mail(octets int) error {
-	for _, s := range [][2]string{{"MAIL FROM:<sender@example.org>\r\n", "250"}, {"RCPT TO:<rcpt@example.net>\r\n", "250"}, {"DATA\r\n", "354"}} {
-		if err := c.command(s[0], s[1]); err != nil {
-			return err
-		}
-	}
-	w := bufio.NewWriterSize(c.c, 32<<10)
+	w := bufio.NewWriterSize(c.Conn, 32<<10)
 	_, _ = w.WriteString("Subject: limits\r\n\r\n")
 	line := strings.Repeat("x", 76) + "\r\n"
 	for sent := 0; sent < octets; sent += len(line) {
@@ -173,8 +106,12 @@ func (c *client) mail(octets int) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	return c.expect("250")
+	_, err := c.Expect("250")
+	return err
 }
+
+// sessionTime is for all of an SMTP session.
+const sessionTime = 5 * time.Minute
 
 func megabytes(n int64) string { return fmt.Sprintf("%.0f MB", float64(n)/(1<<20)) }
 

@@ -4,12 +4,17 @@ import (
 	"fmt"
 	"os/exec"
 	"sync"
+
+	"mtad/bench/rig"
 )
 
 // measureLarge sends one message of 50 MB through to a sink, then, to a fresh
 // mtad, a hundred at once.
 func measureLarge(dir, bin string, row func(what, got, asked string)) error {
-	sinkAddr := freePort()
+	sinkAddr, err := rig.FreePort()
+	if err != nil {
+		return err
+	}
 	sink := exec.Command("smtp-sink", "-u", "nobody", sinkAddr, "1000")
 	if err := sink.Start(); err != nil {
 		return err
@@ -40,10 +45,10 @@ func sendLarge(dir, bin, next string, n int) (grown int64, err error) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			c, err := dial(d.addr)
+			c, err := rig.Dial(d.addr, sessionTime)
 			if err == nil {
-				defer c.c.Close()
-				err = c.mail(49 << 20)
+				defer c.Conn.Close()
+				err = mail(c, 49<<20)
 			}
 			errs[i] = err
 		})

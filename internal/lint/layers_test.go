@@ -72,8 +72,8 @@ var layers = []struct {
 	{"mtad/cmd/mtactl", []string{"mtad/api/...", "mtad/filterproto", "mtad/internal/smtp", "mtad/internal/submission", "mtad/internal/dkimkey", "mtad/cmd/mtactl/internal/mailscanner", "mtad/cmd/mtactl/internal/sendmail", "mtad/internal/maildrop"}, "the CLI has only what any API client has"},
 	{"mtad/cmd/mtactl/internal/sendmail", []string{"mtad/internal/smtp", "mtad/internal/submission"}, "a command line and a message: it hands nothing in"},
 	{"mtad/cmd/mtactl/internal/mailscanner", []string{"mtad/filterproto"}, "a bridge is a scanner like others: the filter API and nothing else"},
-	{"mtad/bench", nil, "the benchmark starts binaries"},
-	{"mtad/bench/...", []string{"mtad/queue", "mtad/queue/engine", "mtad/queue/locallog", "mtad/filterproto"}, "measurements start binaries, scan, and load the queue"},
+	{"mtad/bench", []string{"mtad/bench/rig"}, "the benchmark starts binaries"},
+	{"mtad/bench/...", []string{"mtad/bench/rig", "mtad/queue", "mtad/queue/engine", "mtad/queue/locallog", "mtad/filterproto"}, "measurements start binaries, scan, and load the queue"},
 }
 
 // leaves may use nothing outside the standard library.
