@@ -251,6 +251,32 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/messages (the `CreateMessage` operationId).
 	CreateMessage(ctx context.Context, params *CreateMessageParams, body CreateMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CreateBatchWithBody Hand in one template for many recipients.
+	//
+	// Each entry of `messages` becomes a message of its own, to one recipient, with a
+	// queue ID of its own. `{{name}}` in subject, text, HTML and the values of
+	// `headers` is replaced by the entry's variable; within HTML it is escaped. What
+	// one entry is refused for does not touch the others. With an `Idempotency-Key`
+	// a repetition makes what is missing and nothing else.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/messages/batch (the `CreateBatch` operationId).
+	CreateBatchWithBody(ctx context.Context, params *CreateBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateBatch Hand in one template for many recipients.
+	//
+	// Each entry of `messages` becomes a message of its own, to one recipient, with a
+	// queue ID of its own. `{{name}}` in subject, text, HTML and the values of
+	// `headers` is replaced by the entry's variable; within HTML it is escaped. What
+	// one entry is refused for does not touch the others. With an `Idempotency-Key`
+	// a repetition makes what is missing and nothing else.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/messages/batch (the `CreateBatch` operationId).
+	CreateBatch(ctx context.Context, params *CreateBatchParams, body CreateBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CancelMessage Take a message back that nobody was delivered to.
 	//
 	// For whoever handed it in, and with `queue:write`. When delivery to a recipient
@@ -737,6 +763,52 @@ func (c *Client) CreateMessageWithBody(ctx context.Context, params *CreateMessag
 // Corresponds with POST /v1/messages (the `CreateMessage` operationId).
 func (c *Client) CreateMessage(ctx context.Context, params *CreateMessageParams, body CreateMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateMessageRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateBatchWithBody Hand in one template for many recipients.
+//
+// Each entry of `messages` becomes a message of its own, to one recipient, with a
+// queue ID of its own. `{{name}}` in subject, text, HTML and the values of
+// `headers` is replaced by the entry's variable; within HTML it is escaped. What
+// one entry is refused for does not touch the others. With an `Idempotency-Key`
+// a repetition makes what is missing and nothing else.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/messages/batch (the `CreateBatch` operationId).
+func (c *Client) CreateBatchWithBody(ctx context.Context, params *CreateBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateBatchRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateBatch Hand in one template for many recipients.
+//
+// Each entry of `messages` becomes a message of its own, to one recipient, with a
+// queue ID of its own. `{{name}}` in subject, text, HTML and the values of
+// `headers` is replaced by the entry's variable; within HTML it is escaped. What
+// one entry is refused for does not touch the others. With an `Idempotency-Key`
+// a repetition makes what is missing and nothing else.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/messages/batch (the `CreateBatch` operationId).
+func (c *Client) CreateBatch(ctx context.Context, params *CreateBatchParams, body CreateBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateBatchRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1754,6 +1826,61 @@ func NewCreateMessageRequestWithBody(server string, params *CreateMessageParams,
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateBatchRequest calls the generic CreateBatch builder with application/json body
+func NewCreateBatchRequest(server string, params *CreateBatchParams, body CreateBatchJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateBatchRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateBatchRequestWithBody constructs an http.Request for the CreateBatch method, with any body, and a specified content type
+func NewCreateBatchRequestWithBody(server string, params *CreateBatchParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/messages/batch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
@@ -2817,6 +2944,32 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/messages (the `CreateMessage` operationId).
 	CreateMessageWithResponse(ctx context.Context, params *CreateMessageParams, body CreateMessageJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateMessageResponse, error)
 
+	// CreateBatchWithBodyWithResponse Hand in one template for many recipients.
+	//
+	// Each entry of `messages` becomes a message of its own, to one recipient, with a
+	// queue ID of its own. `{{name}}` in subject, text, HTML and the values of
+	// `headers` is replaced by the entry's variable; within HTML it is escaped. What
+	// one entry is refused for does not touch the others. With an `Idempotency-Key`
+	// a repetition makes what is missing and nothing else.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/messages/batch (the `CreateBatch` operationId).
+	CreateBatchWithBodyWithResponse(ctx context.Context, params *CreateBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateBatchResponse, error)
+
+	// CreateBatchWithResponse Hand in one template for many recipients.
+	//
+	// Each entry of `messages` becomes a message of its own, to one recipient, with a
+	// queue ID of its own. `{{name}}` in subject, text, HTML and the values of
+	// `headers` is replaced by the entry's variable; within HTML it is escaped. What
+	// one entry is refused for does not touch the others. With an `Idempotency-Key`
+	// a repetition makes what is missing and nothing else.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/messages/batch (the `CreateBatch` operationId).
+	CreateBatchWithResponse(ctx context.Context, params *CreateBatchParams, body CreateBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateBatchResponse, error)
+
 	// CancelMessageWithResponse Take a message back that nobody was delivered to.
 	//
 	// For whoever handed it in, and with `queue:write`. When delivery to a recipient
@@ -3570,6 +3723,54 @@ func (r CreateMessageResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateMessageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateBatchResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BatchResults
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateBatchResponse) GetJSON200() *BatchResults {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateBatchResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateBatchResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateBatchResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateBatchResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateBatchResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4788,6 +4989,44 @@ func (c *ClientWithResponses) CreateMessageWithResponse(ctx context.Context, par
 	return ParseCreateMessageResponse(rsp)
 }
 
+// CreateBatchWithBodyWithResponse Hand in one template for many recipients.
+//
+// Each entry of `messages` becomes a message of its own, to one recipient, with a
+// queue ID of its own. `{{name}}` in subject, text, HTML and the values of
+// `headers` is replaced by the entry's variable; within HTML it is escaped. What
+// one entry is refused for does not touch the others. With an `Idempotency-Key`
+// a repetition makes what is missing and nothing else.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/messages/batch (the `CreateBatch` operationId).
+func (c *ClientWithResponses) CreateBatchWithBodyWithResponse(ctx context.Context, params *CreateBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateBatchResponse, error) {
+	rsp, err := c.CreateBatchWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateBatchResponse(rsp)
+}
+
+// CreateBatchWithResponse Hand in one template for many recipients.
+//
+// Each entry of `messages` becomes a message of its own, to one recipient, with a
+// queue ID of its own. `{{name}}` in subject, text, HTML and the values of
+// `headers` is replaced by the entry's variable; within HTML it is escaped. What
+// one entry is refused for does not touch the others. With an `Idempotency-Key`
+// a repetition makes what is missing and nothing else.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/messages/batch (the `CreateBatch` operationId).
+func (c *ClientWithResponses) CreateBatchWithResponse(ctx context.Context, params *CreateBatchParams, body CreateBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateBatchResponse, error) {
+	rsp, err := c.CreateBatch(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateBatchResponse(rsp)
+}
+
 // CancelMessageWithResponse Take a message back that nobody was delivered to.
 //
 // For whoever handed it in, and with `queue:write`. When delivery to a recipient
@@ -5500,6 +5739,39 @@ func ParseCreateMessageResponse(rsp *http.Response) (*CreateMessageResponse, err
 			return nil, err
 		}
 		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateBatchResponse parses an HTTP response from a CreateBatchWithResponse call
+func ParseCreateBatchResponse(rsp *http.Response) (*CreateBatchResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateBatchResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BatchResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error

@@ -187,6 +187,28 @@ type ActionResult struct {
 	Messages []Message `json:"messages"`
 }
 
+// BatchEntry defines model for BatchEntry.
+type BatchEntry struct {
+	// To An address, with or without a name.
+	To   Mailbox           `json:"to"`
+	Vars map[string]string `json:"vars,omitempty,omitzero"`
+}
+
+// BatchResult defines model for BatchResult.
+type BatchResult struct {
+	Duplicate bool  `json:"duplicate,omitempty,omitzero"`
+	Error     Error `json:"error,omitempty,omitzero"`
+
+	// ID The queue ID.
+	ID         string               `json:"id,omitempty,omitzero"`
+	Recipients []SubmittedRecipient `json:"recipients,omitempty,omitzero"`
+}
+
+// BatchResults defines model for BatchResults.
+type BatchResults struct {
+	Results []BatchResult `json:"results"`
+}
+
 // Claim defines model for Claim.
 type Claim = filterproto.Claim
 
@@ -589,6 +611,14 @@ type NewAttachment struct {
 
 // NewAttachmentDisposition Default: inline with a `cid`, attachment otherwise.
 type NewAttachmentDisposition string
+
+// NewBatch defines model for NewBatch.
+type NewBatch struct {
+	Messages []BatchEntry `json:"messages"`
+
+	// Template A message to be made and sent. Unknown fields are refused.
+	Template NewMessage `json:"template"`
+}
 
 // NewEnvelope What the envelope says in place of the header section.
 type NewEnvelope struct {
@@ -1093,6 +1123,17 @@ type CreateMessageParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateBatchParams defines parameters for CreateBatch.
+type CreateBatchParams struct {
+	// IdempotencyKey A second request of the same caller with the same key answers the message
+	// that the first one made, and makes none; the answer then has the header field
+	// `Idempotency-Replayed`. With the key of another request it is
+	// `idempotency_conflict`, while the first one is under way
+	// `idempotency_in_progress`. Keys are known for as long as the message and its
+	// history record (`queue.history`, 72 h), through restarts. Refusals are not kept.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // CountMessagesParams defines parameters for CountMessages.
 type CountMessagesParams struct {
 	// Filter Terms with white space between them, all of which have to hold; each may be
@@ -1187,6 +1228,9 @@ type CreateClaimsJSONRequestBody = ClaimRequest
 
 // CreateMessageJSONRequestBody defines body for CreateMessage for application/json ContentType.
 type CreateMessageJSONRequestBody = NewMessage
+
+// CreateBatchJSONRequestBody defines body for CreateBatch for application/json ContentType.
+type CreateBatchJSONRequestBody = NewBatch
 
 // CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
 type CreateJobJSONRequestBody = JobRequest

@@ -21,6 +21,7 @@ func Operations() []Operation {
 		{ID: "actOnMessage", Method: "POST", Path: "/v1/queue/messages/{id}/actions", Scope: "queue:write", MaxBody: 65536, Consumes: []string{"application/json"}, Produces: []string{"application/json"}},
 		{ID: "cancelMessage", Method: "DELETE", Path: "/v1/messages/{id}", Scope: "submit"},
 		{ID: "countMessages", Method: "GET", Path: "/v1/queue/count", Scope: "queue:read", Produces: []string{"application/json"}, Query: []string{"filter"}},
+		{ID: "createBatch", Method: "POST", Path: "/v1/messages/batch", Scope: "submit", Consumes: []string{"application/json"}, Produces: []string{"application/json"}},
 		{ID: "createClaims", Method: "POST", Path: "/v1/filters/{filter}/claims", Scope: "filter:{filter}", MaxBody: 65536, Consumes: []string{"application/json"}, Produces: []string{"application/json", "application/vnd.mtad.frames"}},
 		{ID: "createJob", Method: "POST", Path: "/v1/queue/jobs", Scope: "queue:write", MaxBody: 65536, Consumes: []string{"application/json"}, Produces: []string{"application/json"}},
 		{ID: "createMessage", Method: "POST", Path: "/v1/messages", Scope: "submit", Consumes: []string{"application/json", "application/vnd.mtad.submission", "message/rfc822"}, Produces: []string{"application/json"}, Query: []string{"from", "to", "envid", "ret", "notify", "send_at", "orcpt"}},

@@ -60,6 +60,32 @@ func (d *Door) once(ctx context.Context, c *Caller, r *Request) (Result, error) 
 	return res, nil
 }
 
+// Begin takes a key of a caller for several requests: until end, another Begin with
+// it is refused for now.
+func (d *Door) Begin(c Caller, key string) (end func(), err error) {
+	key = dedupeKey(c.Name, key)
+	if !d.keys.begin(key) {
+		return nil, &Refusal{Code: filterproto.CodeIdempotencyInProgress, Message: "a request with this key is under way", RetryAfter: 1}
+	}
+	return func() { d.keys.end(key) }, nil
+}
+
+// Known refuses a Key that was used for another request. It takes nothing.
+func (d *Door) Known(ctx context.Context, c Caller, key string, digest func() string) error {
+	nobody := queue.Envelope{Recipients: []queue.Recipient{{Path: "postmaster", Transport: "discard"}}}
+	m, err := d.o.Intake.Open(ctx, nobody, intake.Door{
+		Origin: queue.OriginHTTP, DedupeKey: dedupeKey(c.Name, key), LateMeta: func() map[string]string { return nil },
+	})
+	var dup *queue.DuplicateError
+	switch {
+	case errors.As(err, &dup):
+		return d.same(ctx, dup.ID, &Request{Digest: digest})
+	case err != nil:
+		return err
+	}
+	return m.Abort()
+}
+
 // repeated is the result of a request whose Key was known before its content came.
 // The content is read, for it is part of what the request is.
 func (d *Door) repeated(err error, env *queue.Envelope, r *Request, most int64) (Result, error) {

@@ -164,6 +164,7 @@ func TestEveryOperationKeepsTheContract(t *testing.T) {
 	do("submit", "POST", "/v1/messages", "sender: <>\n\n"+letter, 422, "Content-Type", submission.MediaType)
 	do("submit", "GET", "/v1/messages/"+sub.ID, nil, 200)
 	do("submit", "POST", "/v1/messages", newLetter, 201)
+	do("submit", "POST", "/v1/messages/batch", `{"template": {"from": "a@example.org", "text": "{{n}}"}, "messages": [{"to": "b@example.net", "vars": {"n": "1"}}, {"to": "x"}]}`, 200)
 	later := good[api.Submitted](t, do("submit", "POST", "/v1/messages?from=a@example.org&to=b@example.net&send_at=2000-01-01T00:00:00Z", letter, 201, "Content-Type", "message/rfc822"), 201)
 	do("submit", "DELETE", "/v1/messages/"+later.ID, nil, 204)
 	do("submitter", "DELETE", "/v1/messages/"+later.ID, nil, 404)
@@ -204,6 +205,7 @@ func TestEveryJSONBodyHasATypeAndABound(t *testing.T) {
 func TestFilterTypesAreThoseOfTheContract(t *testing.T) {
 	c := loadContract(t)
 	for name, fields := range map[string]map[string]bool{
+		"NewBatch": jsonFields[newBatch](), "BatchEntry": jsonFields[batchEntry](),
 		"NewMessage": jsonFields[newMessage](), "NewAttachment": jsonFields[newAttachment](), "NewHeader": jsonFields[newField](),
 		"NewEnvelope": jsonFields[newEnvelope](), "MailboxObject": jsonFields[addressObject](),
 		"ClaimRequest": jsonFields[filterproto.ClaimRequest](), "Claim": jsonFields[filterproto.Claim](),

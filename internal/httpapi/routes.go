@@ -35,6 +35,7 @@ func (s *Server) routes(o Options) chi.Router {
 	}
 	guarded.Method(http.MethodGet, "/metrics", metrics)
 	guarded.Method(http.MethodPost, "/v1/messages", http.HandlerFunc(s.createMessage))
+	guarded.Method(http.MethodPost, "/v1/messages/batch", http.HandlerFunc(s.createBatch))
 	return root
 }
 
