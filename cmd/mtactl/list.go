@@ -67,7 +67,7 @@ func (t *tool) count(ctx context.Context, expr string) error {
 	if t.output == "json" {
 		return t.json(n)
 	}
-	_, err = fmt.Fprintf(t.out, "%s, %s, %s\n", plural(n.Messages, "message"), plural(n.Recipients, "recipient"), size(n.Bytes))
+	_, err = fmt.Fprintf(t.out, "%s, %s, %s\n", plural(n.Messages, "message"), plural(n.Recipients, "recipient"), size(n.Bytes)+" octets")
 	return wrote(err)
 }
 

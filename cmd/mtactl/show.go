@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -86,6 +88,9 @@ func (t *tool) details(m api.Message) error {
 	}
 	c := m.Envelope.Client
 	field("client", join(c.Name, bracket(c.Address), c.Protocol, c.SASLUser))
+	for _, name := range slices.Sorted(maps.Keys(m.Meta)) {
+		field(metaLabel(name), m.Meta[name])
+	}
 	for _, r := range m.Envelope.Recipients {
 		field("recipient", join(r.Path, r.Status, bracket(r.NextHop), r.LastReply))
 	}
@@ -99,6 +104,14 @@ func (t *tool) details(m api.Message) error {
 		field("trail", join(stamp(s.At), s.Kind, s.Text))
 	}
 	return tab.flush()
+}
+
+// metaLabel keeps what a submitter named apart from what is ours.
+func metaLabel(name string) string {
+	if name == "submitted_by" {
+		return "submitted by"
+	}
+	return "meta " + name
 }
 
 func outcome(m api.Message) string {

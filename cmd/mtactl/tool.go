@@ -113,6 +113,10 @@ func noArgs(c *cobra.Command, args []string) error {
 		return nil
 	}
 	e := usage("%s: unknown argument %q", c.CommandPath(), args[0])
+	if c.HasSubCommands() {
+		e = usage("%s has no command %q", c.CommandPath(), args[0])
+		e.hint = "'" + c.CommandPath() + " --help' lists them"
+	}
 	c.SuggestionsMinimumDistance = 2
 	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
 		e.hint = "did you mean '" + c.CommandPath() + " " + s[0] + "'?"
