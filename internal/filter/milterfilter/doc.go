@@ -7,7 +7,15 @@
 // on the way. A recipient that it refuses gets a verdict of its own.
 //
 // Gate asks milters while the SMTP dialogue runs, before there is a message. It
-// only ever refuses; whatever passes is judged by the chain, in full.
+// only ever refuses. What passes is judged by the chain: where the client waits for
+// that, in the same conversation (Live), otherwise in full.
+//
+// A conversation that ended a message waits for another of the same client and
+// goes on with MAIL, as within any SMTP session: what was told at connect and HELO
+// has to be the same, every macro. SMFIC_QUIT_NC, which would let another client
+// follow, is not used: libmilter ignores it behind an answer other than continue, and
+// filters lose with it what they noted in the negotiation (opendkim, that it sees the
+// space behind the colon).
 //
 // # What a milter is shown
 //
