@@ -21,11 +21,11 @@ func (d *Door) Submit(ctx context.Context, c Caller, r Request) (Result, error) 
 	res, err := d.once(ctx, &c, &r)
 	if err != nil {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "submission refused",
-			slog.String("by", c.Name), slog.String("sender", r.Envelope.Sender), slog.Any("err", err))
+			slog.String("by", c.Name), slog.String("reverse_path", r.Envelope.Sender), slog.Any("error", err))
 		return Result{}, err
 	}
 	d.log.LogAttrs(ctx, slog.LevelInfo, "message submitted",
-		slog.String("queue_id", string(res.ID)), slog.String("by", c.Name), slog.String("sender", r.Envelope.Sender),
+		slog.String("queue_id", string(res.ID)), slog.String("by", c.Name), slog.String("reverse_path", r.Envelope.Sender),
 		slog.Int("recipients", len(res.Recipients)), slog.Bool("duplicate", res.Duplicate))
 	return res, nil
 }

@@ -25,7 +25,7 @@ func (s *logins) database(name string, section config.Auth, p private) (*auth.SQ
 		return nil, err
 	}
 	if err := source.Check(context.Background()); err != nil {
-		s.log.Error("database of logins cannot be asked", "section", name, "err", err)
+		s.log.Error("database of logins cannot be asked", "section", name, "error", err)
 	}
 	return source, nil
 }

@@ -120,7 +120,7 @@ func (s *logins) make(c *config.Config, name string, section config.Auth, privat
 		Rule:    map[string]msa.Rule{config.SendersListed: msa.Listed, config.SendersAny: msa.Any}[section.Senders],
 		Domains: c.LocalDomains, Delimiter: c.Local.Delimiter, File: section.SenderFile,
 		Failed: func(err error) {
-			s.log.Error("table of senders cannot be read, the old one stays in use", "err", err)
+			s.log.Error("table of senders cannot be read, the old one stays in use", "error", err)
 		},
 	})
 	if err != nil {
@@ -247,7 +247,7 @@ func (l *login) auth(ctx context.Context, c *smtpd.Conversation, arg string, ask
 	if user != "" && l.senders != nil {
 		granted, err := l.senders(ctx, user)
 		if err != nil {
-			l.log.Error("senders of a login cannot be looked up", "login", user, "err", err)
+			l.log.Error("senders of a login cannot be looked up", "login", user, "error", err)
 			return noSenders
 		}
 		stateOf(c).senders = granted

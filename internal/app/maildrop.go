@@ -18,7 +18,7 @@ func (a *App) startPickup() {
 	}
 	p, err := pickup.New(pickup.Options{Dir: dir, Door: a.door, Hostname: a.cfg.Hostname, Logger: a.log.Logger, Now: a.o.Now})
 	if err != nil {
-		a.log.Error("there is no maildrop", "directory", dir, "err", err)
+		a.log.Error("there is no maildrop", "directory", dir, "error", err)
 		return
 	}
 	a.pickup.Store(p)

@@ -210,6 +210,6 @@ func (p *pending) swapFilters(ctx context.Context) {
 	a.swept = startWorker(a.watch("filters", p.filters.Run))
 	a.mu.Unlock()
 	if err := old.end(ctx); err != nil {
-		a.log.Warn("an old filter engine goes on for a while", "err", err)
+		a.log.Warn("an old filter engine goes on for a while", "error", err)
 	}
 }

@@ -101,7 +101,7 @@ func touches(changed []string, sections ...string) bool {
 func (a *App) report(waiting []string, err error) {
 	switch {
 	case err != nil:
-		a.log.Error("configuration refused, the old one stays in use", "err", err)
+		a.log.Error("configuration refused, the old one stays in use", "error", err)
 	case len(waiting) > 0:
 		a.log.Warn("configuration reloaded; some changes wait for a restart", "keys", fmt.Sprint(waiting))
 	default:

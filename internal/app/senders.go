@@ -129,7 +129,7 @@ func (r signedReport) WriteTo(w io.Writer) (int64, error) {
 	}
 	fields, err := r.signer.Report(b)
 	if err != nil {
-		r.log.Warn("a report goes out unsigned", "err", err)
+		r.log.Warn("a report goes out unsigned", "error", err)
 	}
 	n, err := w.Write(fields)
 	if err != nil {

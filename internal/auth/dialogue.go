@@ -290,7 +290,7 @@ func (s *Service) log(x *Session, mechanism, login, outcome string, err error) {
 	}
 	if outcome == "error" {
 		level = slog.LevelWarn
-		attrs = append(attrs, slog.Any("err", err))
+		attrs = append(attrs, slog.Any("error", err))
 	}
 	s.Logger.LogAttrs(context.Background(), level, "login", attrs...)
 }

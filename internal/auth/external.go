@@ -73,7 +73,7 @@ func (c *Certificates) current() *holders {
 	c.seen = at
 	h, err := c.read()
 	if err != nil {
-		c.o.Logger.Error("files of client certificates cannot be read, the old ones stay in use", "err", err)
+		c.o.Logger.Error("files of client certificates cannot be read, the old ones stay in use", "error", err)
 		return c.now
 	}
 	c.now = h

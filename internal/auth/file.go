@@ -98,7 +98,7 @@ func (f *File) current() *table {
 		f.table = t
 		f.o.Logger.Info("password file read again", "file", f.o.Path, "logins", len(t.names))
 	case at != f.seen:
-		f.o.Logger.Error("password file cannot be read, the old one stays in use", "file", f.o.Path, "err", err)
+		f.o.Logger.Error("password file cannot be read, the old one stays in use", "file", f.o.Path, "error", err)
 	}
 	f.seen = at
 	return f.table

@@ -187,7 +187,7 @@ func (a *ACME) maintain(ctx context.Context, host string) {
 		next := lookAgain
 		if err != nil {
 			a.store.failed.Inc()
-			a.store.log.Error("certificate cannot be ordered", "host", host, "err", err, "retry_in", wait)
+			a.store.log.Error("certificate cannot be ordered", "host", host, "error", err, "retry_in", wait)
 			next, wait = wait, min(2*wait, maxRetry)
 		} else {
 			a.adopt(host, cert)

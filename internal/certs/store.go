@@ -136,7 +136,7 @@ func (s *Store) reread(p Pair, now, bad [2]stamp) {
 		return
 	}
 	s.failed.Inc()
-	s.log.Error("certificate has changed and cannot be used, the old one stays", "file", p.Certificate, "err", err)
+	s.log.Error("certificate has changed and cannot be used, the old one stays", "file", p.Certificate, "error", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l := s.pairs[p]; l != nil {

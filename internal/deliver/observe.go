@@ -76,7 +76,7 @@ func (o *observer) line(j *Job, r *Result, a attempt, total time.Duration) {
 		slog.String("tls", a.tls),
 	)
 	if a.err != nil {
-		attrs = append(attrs, slog.String("err", a.err.Error()))
+		attrs = append(attrs, slog.String("error", a.err.Error()))
 	}
 	o.log.LogAttrs(context.Background(), slog.LevelInfo, "delivery", attrs...)
 }

@@ -197,7 +197,7 @@ func (r *Reporter) report(ctx context.Context, it *queue.Item, k Kind, rcpts []i
 	}
 	if permanent(err) {
 		r.made.WithLabelValues(k.String(), "impossible").Inc()
-		r.o.Logger.Error("report cannot be made", "queue_id", it.ID, "kind", k.String(), "to", to, "err", err)
+		r.o.Logger.Error("report cannot be made", "queue_id", it.ID, "kind", k.String(), "to", to, "error", err)
 		return nil
 	}
 	return err

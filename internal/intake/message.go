@@ -117,7 +117,7 @@ func (m *Message) failed(err error) Result {
 	if errors.As(err, &dup) {
 		return Result{ID: dup.ID, Committed: true, Duplicate: true, Reply: queuedAs(dup.ID)}
 	}
-	m.in.log.Warn("message not taken", "queue_id", string(m.ID()), "err", err, "abort_err", abortErr)
+	m.in.log.Warn("message not taken", "queue_id", string(m.ID()), "error", err, "abort_error", abortErr)
 	return Result{ID: m.ID(), Reply: ReplyOf(err)}
 }
 
@@ -165,7 +165,7 @@ func (m *Message) judged(ctx context.Context, items []queue.Item) (Result, error
 	if rejected {
 		// The client is told the verdict whether or not its record was kept.
 		if err != nil {
-			m.in.log.Warn("reject without a history record", "queue_id", string(m.ID()), "err", err)
+			m.in.log.Warn("reject without a history record", "queue_id", string(m.ID()), "error", err)
 			_ = m.w.Abort()
 		}
 		return Result{ID: m.ID(), Items: items, Reply: reply}, nil

@@ -31,7 +31,7 @@ func (p *Pickup) directories() error {
 	p.gid = st.Gid
 	if p.o.Hostname != "" {
 		if err := maildrop.SetHostname(p.o.Dir, p.o.Hostname); err != nil {
-			p.log.Warn("maildrop: the host name could not be written", "err", err)
+			p.log.Warn("maildrop: the host name could not be written", "error", err)
 		}
 	}
 	return nil

@@ -109,7 +109,7 @@ func (p *Pickup) Run(ctx context.Context) error {
 		switch left, err := p.pass(ctx); {
 		case ctx.Err() != nil:
 		case err != nil:
-			p.log.Error("maildrop", "err", err)
+			p.log.Error("maildrop", "error", err)
 		case left == more:
 			next = breath
 		case left == later:

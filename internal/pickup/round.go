@@ -96,7 +96,7 @@ func (r *round) setAside(file, reason string) {
 	case errors.Is(err, fs.ErrNotExist):
 	default:
 		r.fixed[reason]++
-		r.warn("maildrop: a file that cannot be taken stays", "file", file, "uid", owner, "reason", reason, "err", err)
+		r.warn("maildrop: a file that cannot be taken stays", "file", file, "uid", owner, "reason", reason, "error", err)
 	}
 }
 
@@ -115,6 +115,6 @@ func (p *Pickup) room() error {
 func (r *round) remove(file string) {
 	if err := os.Remove(filepath.Join(r.p.in, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.waiting++
-		r.warn("maildrop: a message that was taken stays", "file", file, "err", err)
+		r.warn("maildrop: a message that was taken stays", "file", file, "error", err)
 	}
 }

@@ -62,7 +62,7 @@ func (r *round) take(ctx context.Context, file, name string) {
 		return
 	}
 	r.stopped = true
-	r.warn("maildrop: a message could not be taken now", "file", file, "uid", st.Uid, "err", err)
+	r.warn("maildrop: a message could not be taken now", "file", file, "uid", st.Uid, "error", err)
 }
 
 // notOpened judges why a file could not be opened.
@@ -77,7 +77,7 @@ func (r *round) notOpened(file string, err error) {
 		r.setAside(file, unreadable)
 	default: // EWOULDBLOCK: a lease on it; EMFILE, EIO …
 		r.waiting++
-		r.warn("maildrop: a file could not be opened now", "file", file, "err", err)
+		r.warn("maildrop: a file could not be opened now", "file", file, "error", err)
 	}
 }
 

@@ -54,13 +54,13 @@ func watch(ctx context.Context, dir string, log *slog.Logger) (told <-chan struc
 	tell, done := make(chan struct{}, 1), make(chan struct{})
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		log.Warn("maildrop: no notifications; it is looked at now and then", "err", err)
+		log.Warn("maildrop: no notifications; it is looked at now and then", "error", err)
 		close(done)
 		return tell, done
 	}
 	f := os.NewFile(uintptr(fd), "inotify")
 	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_MOVED_TO|unix.IN_ONLYDIR); err != nil {
-		log.Warn("maildrop: no notifications; it is looked at now and then", "err", err)
+		log.Warn("maildrop: no notifications; it is looked at now and then", "error", err)
 		f.Close()
 		close(done)
 		return tell, done

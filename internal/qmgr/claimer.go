@@ -29,7 +29,7 @@ func (m *Manager) claimer(ctx, store context.Context, c class) {
 		m.take(ctx, store, c, claims)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			m.log.Warn("claim", "from", s.From.String(), "err", err, "rest", rest)
+			m.log.Warn("claim", "from", s.From.String(), "error", err, "rest", rest)
 			m.pause(ctx, c, rest)
 			rest = min(2*rest, lastRest)
 			continue

@@ -144,7 +144,7 @@ func (m *Manager) releaseAll(ctx context.Context) {
 func (m *Manager) release(ctx context.Context, j *job) {
 	err := m.o.Queue.Release(ctx, j.Token, 0, false)
 	if err != nil && !gone(err) {
-		m.log.Warn("release", "queue_id", j.Item.ID, "err", err)
+		m.log.Warn("release", "queue_id", j.Item.ID, "error", err)
 	}
 }
 

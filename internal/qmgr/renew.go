@@ -63,7 +63,7 @@ func (m *Manager) extend(ctx context.Context, jobs []*job) {
 		}
 	}
 	if failed > 0 {
-		m.log.Warn("leases not renewed", "items", failed, "err", err)
+		m.log.Warn("leases not renewed", "items", failed, "error", err)
 	}
 }
 

@@ -25,7 +25,7 @@ func (m *Manager) reportKind(ctx context.Context, j *job, k dsn.Kind, is []int, 
 	}
 	if m.o.Report != nil && !j.Item.Sandbox() {
 		if err := m.tell(ctx, j.Item, k, is); err != nil {
-			m.log.Warn("report not made", "queue_id", j.Item.ID, "kind", k.String(), "err", err)
+			m.log.Warn("report not made", "queue_id", j.Item.ID, "kind", k.String(), "error", err)
 			return
 		}
 	}
@@ -97,15 +97,15 @@ func (m *Manager) apply(ctx context.Context, j *job, ops []queue.Op) bool {
 			return true
 		case gone(err):
 			m.met.refused.Inc()
-			m.log.Warn("result refused", "queue_id", j.Item.ID, "err", err)
+			m.log.Warn("result refused", "queue_id", j.Item.ID, "error", err)
 			return false
 		case errors.Is(err, queue.ErrInvalid), errors.Is(err, queue.ErrTooLarge), errors.Is(err, queue.ErrCorrupt):
-			m.log.Error("result not kept", "queue_id", j.Item.ID, "err", err)
+			m.log.Error("result not kept", "queue_id", j.Item.ID, "error", err)
 			m.lastResort(ctx, j)
 			return false
 		}
 		if rest == firstRest {
-			m.log.Warn("result not written yet", "queue_id", j.Item.ID, "err", err)
+			m.log.Warn("result not written yet", "queue_id", j.Item.ID, "error", err)
 		}
 		if ended(ctx.Done(), rest) {
 			return false

@@ -53,7 +53,7 @@ func (s *session) logRefused() {
 		attrs = append(attrs, slog.String("fault", faultNames[b.fault]))
 	}
 	if b.err != nil {
-		attrs = append(attrs, slog.Any("err", b.err))
+		attrs = append(attrs, slog.Any("error", b.err))
 	}
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "content refused", attrs...)
 }

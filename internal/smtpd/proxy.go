@@ -35,7 +35,7 @@ func (s *session) readProxy() bool {
 		h, err = parseProxyHeader(raw)
 	}
 	if err != nil {
-		s.log.Warn("PROXY header", "listener", s.o.Name, "client_address", s.conv.Client.Address, "err", err)
+		s.log.Warn("PROXY header", "listener", s.o.Name, "client_address", s.conv.Client.Address, "error", err)
 		s.drop(&byeProxy, "proxy")
 		return false
 	}

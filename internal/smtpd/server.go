@@ -76,7 +76,7 @@ func (s *Server) Serve(l net.Listener) error {
 			return err
 		default:
 			pause = min(max(2*pause, 5*time.Millisecond), 100*time.Millisecond)
-			s.o.Logger.Error("accept", "listener", s.o.Name, "err", err)
+			s.o.Logger.Error("accept", "listener", s.o.Name, "error", err)
 			s.sleep(pause)
 		}
 	}

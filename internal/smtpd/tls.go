@@ -55,7 +55,7 @@ func (s *session) handshake() bool {
 	err := c.HandshakeContext(s.ctx)
 	s.readBy, s.writeBy = time.Time{}, time.Time{}
 	if err != nil {
-		s.log.Info("TLS handshake", "listener", s.o.Name, "client_address", s.conv.Client.Address, "err", err)
+		s.log.Info("TLS handshake", "listener", s.o.Name, "client_address", s.conv.Client.Address, "error", err)
 		s.end("tls_handshake")
 		return false
 	}

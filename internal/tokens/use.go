@@ -52,7 +52,7 @@ func (s *Store) Run(ctx context.Context, log *slog.Logger) error {
 			return s.flush()
 		case <-tick.C:
 			if err := s.flush(); err != nil {
-				log.WarnContext(ctx, "use of tokens not written", "err", err)
+				log.WarnContext(ctx, "use of tokens not written", "error", err)
 			}
 		}
 	}
