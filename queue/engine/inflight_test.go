@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -19,12 +20,20 @@ type gatedLog struct {
 	*locallog.Log
 	gate    atomic.Pointer[chan struct{}]
 	entered chan struct{}
+	late    atomic.Bool // the gate is behind the change, before its sync is told
 }
 
-func (l *gatedLog) Apply(b engine.Batch, sync bool) error {
+func (l *gatedLog) Apply(b engine.Batch, sync bool) (err error) {
+	late := l.late.Load()
+	if late {
+		err = l.Log.Apply(b, sync)
+	}
 	if g := l.gate.Load(); g != nil && sync {
 		l.entered <- struct{}{}
 		<-*g
+	}
+	if late {
+		return err
 	}
 	return l.Log.Apply(b, sync)
 }
@@ -149,5 +158,33 @@ func held(t *testing.T, q queue.Queue, id queue.ID, want bool) {
 	}
 	if got := it.Hold != nil; got != want {
 		t.Errorf("%s held: %v, want %v", id, got, want)
+	}
+}
+
+// A repetition that is answered has to find the first message on stable storage:
+// its client takes the answer for the message's acceptance.
+func TestARepetitionIsNotAnsweredBeforeTheFirstIsSynced(t *testing.T) {
+	q, l, _ := openGated(t)
+	l.late.Store(true)
+	open := l.shut()
+	first := make(chan queue.ID, 1)
+	go func() { first <- commitOne(t, q, queue.CreateOptions{DedupeKey: "key"}) }()
+	<-l.entered
+	answered := make(chan error, 1)
+	go func() {
+		_, err := q.Create(t.Context(), queue.Envelope{Recipients: []queue.Recipient{{Path: "a@example.net"}}}, queue.CreateOptions{DedupeKey: "key", EarlyDuplicate: true})
+		answered <- err
+	}()
+	for range 10_000 { // long enough to catch most of those that do not wait
+		if len(answered) > 0 {
+			t.Error("answered before the sync")
+			break
+		}
+		runtime.Gosched()
+	}
+	open()
+	var dup *queue.DuplicateError
+	if err, id := <-answered, <-first; !errors.As(err, &dup) || dup.ID != id {
+		t.Errorf("%v, want %s", err, id)
 	}
 }

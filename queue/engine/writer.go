@@ -158,6 +158,8 @@ type writer struct {
 
 // duplicate refuses a key that a message on stable storage has.
 func (e *Engine) duplicate(key string) error {
+	e.vis.RLock()
+	defer e.vis.RUnlock()
 	b, err := e.log.Get(dedupeKey(key), nil)
 	switch {
 	case errors.Is(err, ErrNoKey):
