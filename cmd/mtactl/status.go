@@ -69,6 +69,12 @@ func (t *tool) statusTables(s *api.Status, q *api.Stats) error {
 	for _, l := range s.Listeners {
 		tab.row("listens:", join(l.Name, l.Protocol, l.Address))
 	}
+	if s.Maildrop.Waiting > 0 {
+		tab.row("waiting in the maildrop:", number(int64(s.Maildrop.Waiting)))
+	}
+	for _, m := range s.Maildrop.Aside {
+		tab.row("maildrop, set aside:", join(number(int64(m.Count)), m.Reason))
+	}
 	for _, u := range s.Unsafe {
 		tab.row("UNSAFE:", u)
 	}

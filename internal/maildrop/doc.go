@@ -20,5 +20,5 @@
 // message is taken. A file that was never renamed is set aside after a day.
 //
 // Who left a file is who owns it, by what the system says; nothing in it can tell
-// otherwise. spec/adr/0072-maildrop.md has the reasons.
+// otherwise. spec/adr/0073-maildrop.md has the reasons.
 package maildrop
