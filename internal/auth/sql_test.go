@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -444,4 +445,32 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if _, err := s.entry(t.Context(), "ann"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestADatabaseThatNobodyAsksAnyMoreIsClosed: a reload replaces an SQL, and
+// sessions may use the old one for as long as they last.
+func TestADatabaseThatNobodyAsksAnyMoreIsClosed(t *testing.T) {
+	e := dbtest.Start(t, sqldb.SQLite)
+	fillUsers(t, e)
+	db, err := sqldb.Open(sqldb.Options{Driver: e.Driver, DSN: e.DSN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s, err := NewSQL(SQLOptions{DB: db, Query: withLogin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	if err := db.PingContext(t.Context()); err != nil {
+		t.Fatalf("in use: %v", err)
+	}
+	runtime.KeepAlive(s)
+	for range 10000 {
+		runtime.GC()
+		if err := db.PingContext(t.Context()); err != nil {
+			return
+		}
+	}
+	t.Error("the database is open still")
 }
