@@ -34,7 +34,7 @@ func asSendmail(argv []string) (name string, args []string, ok bool) {
 	if _, ok := sendmailNames[name]; ok {
 		return name, argv[1:], true
 	}
-	if len(argv) > 1 {
+	if len(argv) > 1 && !(len(argv) == 3 && argv[2] == "--help") {
 		if _, ok := sendmailNames[argv[1]]; ok {
 			return argv[1], argv[2:], true
 		}
@@ -89,7 +89,7 @@ func (t *tool) sendmailCommands() []*cobra.Command {
 		out = append(out, &cobra.Command{
 			Use: c.use, Short: c.short, Long: c.long, DisableFlagParsing: true,
 			RunE: func(c *cobra.Command, args []string) error {
-				if len(args) > 0 && (args[0] == "--help" || args[0] == "help") {
+				if len(args) == 1 && args[0] == "--help" {
 					return c.Help()
 				}
 				return t.sendmail(c.Context(), c.Name(), args)
@@ -137,7 +137,7 @@ func sendmailError(err error) error {
 	var reading *readingError
 	switch {
 	case errors.As(err, &wrong):
-		return usage("%s", wrong.Reason)
+		return usage("%s", wrong.Reason).withHint("'mtactl sendmail --help' and docs/sendmail.md have the options")
 	case errors.As(err, &data):
 		return &exitError{status: exitData, msg: data.Reason}
 	case errors.As(err, &reading):
