@@ -75,7 +75,7 @@ func TestSubmitSendsItsInputAndPrintsTheID(t *testing.T) {
 func TestSubmitsCommandLineIsChecked(t *testing.T) {
 	for _, args := range [][]string{
 		{"x"}, {"--from", "a@b"}, {"--to", "a@b"}, {"--from", "a b", "--to", "c@d"}, {"--from", "a@b", "--to", "<>"}, {"--from", "a@b", "--to", "c@d\nrecipient: e@f"},
-		{"--from", "", "--to", "c@d"}, {"--key", ""}, {"--key", strings.Repeat("x", 201)}, {"--wait=ever"}, {"--wait-timeout", "1s"}, {"--wait", "--wait-timeout", "-1s"}, {"--no-such-flag"},
+		{"--from", "", "--to", "c@d"}, {"--key", ""}, {"--key", strings.Repeat("x", 256)}, {"--wait=ever"}, {"--wait-timeout", "1s"}, {"--wait", "--wait-timeout", "-1s"}, {"--no-such-flag"},
 	} {
 		status, out, words := submitTo(t, func(http.ResponseWriter, *http.Request) { t.Error("mtad was spoken to") }, strings.NewReader(theInput), args...)
 		if status != exitUsage || out != "" || !strings.HasPrefix(words, "mtactl: error: ") {
@@ -87,7 +87,7 @@ func TestSubmitsCommandLineIsChecked(t *testing.T) {
 // Each error code has its status, and words in one line.
 func TestSubmitsStatusOfEveryErrorCode(t *testing.T) {
 	want := map[int][]string{
-		exitData:       {"invalid_submission", "message_too_large", "body_too_large", "mail_loop"},
+		exitData:       {"invalid_submission", "message_too_large", "body_too_large", "mail_loop", "idempotency_conflict"},
 		exitRefused:    {"message_rejected"},
 		exitNotAllowed: {"submission_forbidden", "unauthorized", "forbidden"},
 	}
