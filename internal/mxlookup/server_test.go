@@ -2,7 +2,6 @@ package mxlookup
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"mtad/internal/msgauth/dnstest"
 )
 
 // zone is a DNS server on loopback. Its records are in zone file form; a name
@@ -25,44 +26,9 @@ type zone struct {
 
 func serve(t testing.TB, records string) *zone {
 	t.Helper()
-	z := &zone{asked: map[string]int{}}
-	for line := range strings.Lines(records) {
-		if line = strings.TrimSpace(line); line != "" {
-			rr, err := dns.NewRR(line)
-			if err != nil {
-				t.Fatal(err)
-			}
-			z.records = append(z.records, rr)
-		}
-	}
-	pc, l := listen(t)
-	z.addr = pc.LocalAddr().String()
-	for _, s := range []*dns.Server{{PacketConn: pc, Handler: z}, {Listener: l, Handler: z}} {
-		started, done := make(chan struct{}), make(chan struct{})
-		s.NotifyStartedFunc = func() { close(started) }
-		go func() { defer close(done); _ = s.ActivateAndServe() }()
-		<-started
-		t.Cleanup(func() { _ = s.Shutdown(); <-done })
-	}
+	z := &zone{records: dnstest.Records(t, records), asked: map[string]int{}}
+	z.addr = dnstest.ServeHandler(t, z)
 	return z
-}
-
-// listen finds a port that is free for UDP and TCP.
-func listen(t testing.TB) (net.PacketConn, net.Listener) {
-	t.Helper()
-	for range 20 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		pc, err := net.ListenPacket("udp", l.Addr().String())
-		if err == nil {
-			return pc, l
-		}
-		_ = l.Close()
-	}
-	t.Fatal("no port is free for both UDP and TCP")
-	return nil, nil
 }
 
 func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {

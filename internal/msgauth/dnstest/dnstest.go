@@ -29,16 +29,23 @@ func Serve(t testing.TB, records string) *Zone {
 	t.Helper()
 	z := &Zone{broken: map[string]bool{}, silent: map[string]bool{}}
 	z.Add(t, records)
+	z.Addr = ServeHandler(t, z)
+	return z
+}
+
+// ServeHandler starts a server that asks h, and returns its address, UDP and TCP; it
+// ends with the test.
+func ServeHandler(t testing.TB, h dns.Handler) (addr string) {
+	t.Helper()
 	pc, l := listen(t)
-	z.Addr = pc.LocalAddr().String()
-	for _, s := range []*dns.Server{{PacketConn: pc, Handler: z}, {Listener: l, Handler: z}} {
+	for _, s := range []*dns.Server{{PacketConn: pc, Handler: h}, {Listener: l, Handler: h}} {
 		started, done := make(chan struct{}), make(chan struct{})
 		s.NotifyStartedFunc = func() { close(started) }
 		go func() { defer close(done); _ = s.ActivateAndServe() }()
 		<-started
 		t.Cleanup(func() { _ = s.Shutdown(); <-done })
 	}
-	return z
+	return pc.LocalAddr().String()
 }
 
 // listen finds a port that is free for UDP and TCP.
@@ -59,10 +66,10 @@ func listen(t testing.TB) (net.PacketConn, net.Listener) {
 	return nil, nil
 }
 
-// Add adds records.
-func (z *Zone) Add(t testing.TB, records string) {
+// Records reads records in the form of a zone file, one in a line.
+func Records(t testing.TB, text string) (list []dns.RR) {
 	t.Helper()
-	for line := range strings.Lines(records) {
+	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
@@ -70,10 +77,18 @@ func (z *Zone) Add(t testing.TB, records string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		z.mu.Lock()
-		z.records = append(z.records, rr)
-		z.mu.Unlock()
+		list = append(list, rr)
 	}
+	return list
+}
+
+// Add adds records.
+func (z *Zone) Add(t testing.TB, records string) {
+	t.Helper()
+	list := Records(t, records)
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.records = append(z.records, list...)
 }
 
 // Text adds a TXT record of any octets.
