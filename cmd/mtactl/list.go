@@ -14,27 +14,32 @@ import (
 const pageSize = 500
 
 func (t *tool) listCommand() *cobra.Command {
-	var limit int
-	var count bool
-	c := &cobra.Command{
+	return t.listing(&cobra.Command{
 		Use: "list [ID... | EXPRESSION]", Short: "List messages, oldest first",
 		Long: "List messages, oldest first: all of them, or those that match. What is listed is one\nsnapshot: no repeats, no misses.\n\nWith -o json each page is printed as the API gives it, one object after another.\n\n" + expressionHelp,
-		RunE: func(c *cobra.Command, args []string) error {
-			s, err := selected(c, args)
-			if err != nil {
-				return err
-			}
-			if limit < 0 {
-				return usage("--limit: want 0 or more")
-			}
-			if err := t.connect(); err != nil {
-				return err
-			}
-			if count {
-				return t.count(c.Context(), s.filter())
-			}
-			return t.list(c.Context(), s.filter(), limit, queueColumns)
-		},
+	}, func(expr string) string { return expr }, queueColumns)
+}
+
+// listing completes a command that lists the messages which are selected and which
+// within lets through.
+func (t *tool) listing(c *cobra.Command, within func(expr string) string, cols columns) *cobra.Command {
+	var limit int
+	var count bool
+	c.RunE = func(c *cobra.Command, args []string) error {
+		s, err := selected(c, args)
+		if err != nil {
+			return err
+		}
+		if limit < 0 {
+			return usage("--limit: want 0 or more")
+		}
+		if err := t.connect(); err != nil {
+			return err
+		}
+		if count {
+			return t.count(c.Context(), within(s.filter()))
+		}
+		return t.list(c.Context(), within(s.filter()), limit, cols)
 	}
 	selectFlags(c)
 	c.Flags().IntVarP(&limit, "limit", "n", 0, "list at most so many; 0 is all")

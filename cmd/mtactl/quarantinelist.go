@@ -10,33 +10,10 @@ import (
 )
 
 func (t *tool) quarantineListCommand() *cobra.Command {
-	var limit int
-	var count bool
-	c := &cobra.Command{
+	return t.listing(&cobra.Command{
 		Use: "list [ID... | EXPRESSION]", Short: "List messages in quarantine, oldest first",
 		Long: "List messages in quarantine, oldest first: all of them, or those that match. HELD is\nhow long ago the filter held a message, END when that ends and what happens then.\n\nWith -o json each page is printed as the API gives it, one object after another.\n\n" + expressionHelp,
-		RunE: func(c *cobra.Command, args []string) error {
-			s, err := selected(c, args)
-			if err != nil {
-				return err
-			}
-			if limit < 0 {
-				return usage("--limit: want 0 or more")
-			}
-			if err := t.connect(); err != nil {
-				return err
-			}
-			expr := quarantined(s.filter())
-			if count {
-				return t.count(c.Context(), expr)
-			}
-			return t.list(c.Context(), expr, limit, quarantineColumns)
-		},
-	}
-	selectFlags(c)
-	c.Flags().IntVarP(&limit, "limit", "n", 0, "list at most so many; 0 is all")
-	c.Flags().BoolVar(&count, "count", false, "count instead of listing")
-	return c
+	}, quarantined, quarantineColumns)
 }
 
 // quarantineColumns is what the table says of messages in quarantine.
