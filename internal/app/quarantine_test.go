@@ -61,6 +61,7 @@ func TestQuarantineRunsOut(t *testing.T) {
 	} {
 		for _, timing := range timings {
 			t.Run(then+"/"+timing, func(t *testing.T) {
+				t.Parallel() // each waits for a hold to end
 				next := newSink(t)
 				a, _ := start(t, read(t, t.TempDir(), pairConfig(next.addr, timing, "quarantine: {keep: 1s, then: "+then+"}")))
 				judging(t, a, map[string]func([]string) filterproto.Verdict{"first": holdsAll, "second": acceptsAll})
@@ -77,6 +78,7 @@ func TestQuarantineRunsOut(t *testing.T) {
 func TestQuarantineOfAFilterThatFailedIsScannedWhenReleased(t *testing.T) {
 	for _, timing := range timings {
 		t.Run(timing, func(t *testing.T) {
+			t.Parallel() // each waits for a filter that nobody serves
 			next := newSink(t)
 			text := strings.Replace(pairConfig(next.addr, timing, ""), "first: {}", "first: {timeout: 1s, on: {unreachable: quarantine}}", 1)
 			a, _ := start(t, read(t, t.TempDir(), text))
