@@ -99,10 +99,10 @@ type Door struct {
 	Parent    queue.ID
 	Priority  int8
 	// NextAt: not delivered before. Filters do not wait for it.
-	NextAt    time.Time
-	Expires   time.Time
-	Hold      *queue.Hold
-	Meta      map[string]string
+	NextAt  time.Time
+	Expires time.Time
+	Hold    *queue.Hold
+	Meta    map[string]string
 	// Peer, when set, is who the trace field names in place of the envelope's
 	// client: with XFORWARD the two differ.
 	Peer *queue.Client
