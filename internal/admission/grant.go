@@ -44,6 +44,28 @@ func Unlimited(chain string) Grant {
 	return Grant{ClientAttributes: true, Chain: chain, Chains: []string{"*", NoChain}}
 }
 
+// Bounded says that the Grant bounds who may send, to whom, how much, or whether it
+// leaves.
+func (g *Grant) Bounded() bool {
+	return len(g.Senders) > 0 && !slices.Contains(g.Senders, "any") || len(g.Recipients) > 0 || g.LocalOnly ||
+		g.Rate > 0 || g.MaxSize > 0 || g.Spend != nil || g.Sandbox
+}
+
+// MayChoose says whether a message may go through a chain; "" and NoChain are no
+// filters, "*" is every chain.
+func (g *Grant) MayChoose(chain string) bool {
+	if chain == NoChain {
+		chain = ""
+	}
+	switch {
+	case chain == g.Chain:
+		return true
+	case chain == "":
+		return slices.Contains(g.Chains, NoChain)
+	}
+	return slices.Contains(g.Chains, chain) || slices.Contains(g.Chains, "*")
+}
+
 // NoChain is what a caller asks for who wants no filters.
 const NoChain = "none"
 

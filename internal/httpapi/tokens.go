@@ -91,6 +91,9 @@ func (h handlers) CreateToken(ctx context.Context, req api.CreateTokenRequestObj
 	if t.Submit, err = h.bounds(&b.Submit); err != nil {
 		return nil, err
 	}
+	if err := h.within(who, &t); err != nil {
+		return nil, err
+	}
 	exists := fail(filterproto.CodeTokenExists, "there is a token of this name")
 	if slices.ContainsFunc(h.access.Load().tokens, func(c Token) bool { return c.Name == b.Name }) {
 		return nil, exists
@@ -149,6 +152,29 @@ func checkToken(b *api.NewToken, who *caller, now time.Time) error {
 	}
 	if !b.Expires.IsZero() && !b.Expires.After(now) {
 		return bad("expires", "is over")
+	}
+	return nil
+}
+
+// within refuses a token that may hand in more than its maker: who is bounded in
+// what it hands in makes none that may, and nobody gives a chain that it could not
+// choose itself. Who may change the queue can lead mail past filters as it is.
+func (s *Server) within(who *caller, t *tokens.Token) error {
+	if !slices.Contains(t.Scopes, ScopeSubmit) {
+		return nil
+	}
+	own := &who.grant
+	if own.Bounded() {
+		return failField(filterproto.CodeForbidden, "scopes", "the caller is bounded itself in what it hands in")
+	}
+	if who.has(ScopeQueueWrite) {
+		return nil
+	}
+	given := s.grant(t)
+	for _, chain := range append([]string{given.Chain}, given.Chains...) {
+		if !own.MayChoose(chain) {
+			return failField(filterproto.CodeForbidden, "submit.chain", "the caller may not choose this chain itself")
+		}
 	}
 	return nil
 }

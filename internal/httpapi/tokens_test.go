@@ -189,3 +189,19 @@ func TestASandboxMarksItsMessages(t *testing.T) {
 		t.Error("everything is marked")
 	}
 }
+
+// Whoever makes tokens cannot make one that hands in more than it may itself.
+func TestAMakerThatIsBoundedDoesNotUnbindItself(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	r.withTokens()
+	mint := `{"name": "minted", "scopes": ["submit"]}`
+	for name, grant := range map[string]string{
+		"sandboxed": `{"sandbox": true}`, "sender": `{"senders": ["a@example.org"]}`, "rated": `{"rate": 1, "rate_per": "day"}`,
+		"small": `{"message_size": 1000}`, "daily": `{"recipients_per_day": 1}`, "reader": `{"recipients": ["b@example.org"]}`,
+	} {
+		r.make(`{"name": "` + name + `", "scopes": ["tokens", "submit"], "submit": ` + grant + `}`)
+		refused(t, r.call(name, "POST", "/v1/tokens", mint), "forbidden")
+	}
+	r.make(`{"name": "free", "scopes": ["tokens", "submit"]}`)
+	good[api.CreatedToken](t, r.call("free", "POST", "/v1/tokens", mint), 201)
+}
