@@ -144,6 +144,9 @@ func Check(cfg *config.Config) error {
 	if _, err := routes(cfg); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	if err := knownUsers(cfg); err != nil {
+		return err
+	}
 	_, err := submission(cfg)
 	return err
 }

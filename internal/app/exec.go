@@ -1,7 +1,10 @@
 package app
 
 import (
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"mtad/internal/config"
 	"mtad/internal/filter/execfilter"
@@ -10,6 +13,20 @@ import (
 // Launch has to be called before anything else by the main function of a binary
 // that runs an App: it is how programs of filters are started.
 func Launch() { execfilter.Launch() }
+
+// knownUsers finds programs that nobody could run.
+func knownUsers(cfg *config.Config) error {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Filters)) {
+		f := cfg.Filters[name]
+		if f.Kind != config.KindExec || f.Exec.User == "" {
+			continue
+		}
+		if err := execfilter.Known(f.Exec.User); err != nil {
+			return fmt.Errorf("%w: filters.%s.exec.user: no user called %q", ErrConfig, name, f.Exec.User)
+		}
+	}
+	return nil
+}
 
 func newExec(f config.Exec, log *slog.Logger) (*execfilter.Filter, error) {
 	exit := map[int]execfilter.Answer{}

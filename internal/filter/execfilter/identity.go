@@ -50,6 +50,12 @@ func identityOf(name string) (identity, error) {
 	return identity{uid: int(uid), credential: c}, nil
 }
 
+// Known returns an error when there is no user of this name or number.
+func Known(name string) error {
+	_, err := lookup(name)
+	return err
+}
+
 func lookup(name string) (*user.User, error) {
 	u, err := user.Lookup(name)
 	if err == nil {
