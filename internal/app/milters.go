@@ -26,7 +26,7 @@ func (a *App) newMilter(c *config.Config, f config.Filter) (*milterfilter.Filter
 		network, address = "unix", path
 	}
 	return milterfilter.New(milterfilter.Options{
-		Hostname: c.Hostname, Version: "mtad", MaxKept: f.Concurrency, Live: &a.filter.live,
+		Hostname: c.Hostname, Version: "mtad", MaxKept: f.Concurrency, Live: &a.filter.live, QuitNC: f.Milter.QuitNC,
 		Milter: milter.Options{
 			Network: network, Address: address,
 			Connect: f.Milter.ConnectTimeout, Command: f.Milter.CommandTimeout, Content: f.Milter.ContentTimeout,

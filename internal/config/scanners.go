@@ -63,6 +63,7 @@ type Rspamd struct {
 // Milter is what is particular to the kind milter.
 type Milter struct {
 	InSession      bool          `yaml:"in_session"`
+	QuitNC         bool          `yaml:"quit_nc"`
 	ConnectTimeout time.Duration `yaml:"connect_timeout"`
 	CommandTimeout time.Duration `yaml:"command_timeout"`
 	ContentTimeout time.Duration `yaml:"content_timeout"`
@@ -96,6 +97,7 @@ func scannerKeys() []Key {
 		{Path: r + "password_file", Is: "path", Live: true, Doc: "File with the password that rspamd wants in the header Password. Default: none is sent."},
 		{Path: r + "settings_id", Is: "name", Live: true, Doc: "Which of rspamd's settings to use (header Settings-ID). Default: rspamd decides."},
 		{Path: m + "in_session", Default: "false", Live: true, Doc: "Ask the milter while the client speaks, too: at the connection, HELO, MAIL, RCPT and DATA, on the listeners whose chain it is in. What it refuses there is refused at once, a recipient alone if it was RCPT; what it lets pass goes on with the chain, in the same conversation where that is `inline`."},
+		{Path: m + "quit_nc", Default: "false", Live: true, Doc: "Lead messages of different clients in one connection (SMFIC_QUIT_NC), where the milter ended the one before with `continue`: for milters that note nothing in their negotiation, mimedefang and spamass-milter for instance."},
 		{Path: m + "connect_timeout", Default: "30s", Min: "1s", Max: "10m", Live: true, Doc: "How long connection and negotiation may take."},
 		{Path: m + "command_timeout", Default: "30s", Min: "1s", Max: "10m", Live: true, Doc: "How long the milter may take for a command. A sign of progress from it starts the time anew."},
 		{Path: m + "content_timeout", Default: "5m", Min: "1s", Max: "1h", Live: true, Doc: "How long it may take for its verdict once it has the whole message, likewise."},

@@ -21,6 +21,21 @@ func (s *Session) Bind(ctx context.Context) bool {
 	return true
 }
 
+// Renewable says that another client may follow in this session (SMFIC_QUIT_NC), as
+// far as that can be seen from here: the filter ended a message with Continue, behind
+// which alone libmilter takes the command, and did not ask for leading space, which
+// filters forget with it. Whether the filter takes it is not known.
+func (s *Session) Renewable() bool {
+	return s.continued && !s.begun && s.agreed.version >= versionQuitNC && !s.HeaderSpace()
+}
+
+// Renew ends the connection that the filter was told of, so that Connect may tell of
+// another. What was agreed on stays.
+func (s *Session) Renew() {
+	s.continued = false
+	s.queue(cmdQuitNC, nil)
+}
+
 func (s *Session) bind(ctx context.Context) {
 	conn := s.conn
 	s.ctx = ctx

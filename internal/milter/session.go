@@ -25,6 +25,8 @@ type Session struct {
 
 	begun   bool // MAIL was sent: Abort has something to end
 	skipped bool // the filter has seen enough of the body
+
+	continued bool // it ended a message with Continue, and nothing was begun since
 }
 
 // Commands, as on the wire.
@@ -40,6 +42,7 @@ const (
 	cmdEOH       = 'N'
 	cmdNegotiate = 'O'
 	cmdQuit      = 'Q'
+	cmdQuitNC    = 'K'
 	cmdRcpt      = 'R'
 	cmdData      = 'T'
 	cmdUnknown   = 'U'
@@ -49,6 +52,7 @@ const (
 const (
 	versionUnknown = 3
 	versionData    = 4
+	versionQuitNC  = 6
 )
 
 // maxPending is how much is kept back for want of a reason to write.
@@ -104,6 +108,7 @@ func (s *Session) End(modify func(Modification) error) (Answer, error) {
 		}
 		a, err := parseAnswer("end", command, data)
 		s.begun = err != nil
+		s.continued = err == nil && a.Action == Continue
 		return a, err
 	}
 }

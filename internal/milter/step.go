@@ -28,7 +28,7 @@ func (s *Session) Helo(name string) (Answer, error) {
 
 // Mail begins a message. path has its brackets; args are the ESMTP parameters.
 func (s *Session) Mail(path string, args []string) (Answer, error) {
-	s.begun, s.skipped = true, false
+	s.begun, s.skipped, s.continued = true, false, false
 	return s.step("mail", cmdMail, AtMail, pathAndArgs(path, args), noMail, quietMail)
 }
 

@@ -12,10 +12,10 @@
 //
 // A conversation that ended a message waits for another of the same client and
 // goes on with MAIL, as within any SMTP session: what was told at connect and HELO
-// has to be the same, every macro. SMFIC_QUIT_NC, which would let another client
-// follow, is not used: libmilter ignores it behind an answer other than continue, and
-// filters lose with it what they noted in the negotiation (opendkim, that it sees the
-// space behind the colon).
+// has to be the same, every macro. SMFIC_QUIT_NC, which lets another client follow, is
+// used only where it is asked for: libmilter ignores it behind an answer other than
+// continue, and filters lose with it what they noted in the negotiation (opendkim, that
+// it sees the space behind the colon).
 //
 // # What a milter is shown
 //

@@ -3,6 +3,7 @@ package milterfilter
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"mtad/filterproto"
@@ -21,6 +22,9 @@ type Options struct {
 	// MaxKept is how many conversations may wait for another message of their client;
 	// default 16.
 	MaxKept int
+	// QuitNC lets messages of different clients follow each other in one connection
+	// (SMFIC_QUIT_NC), where the milter ended the one before with "continue".
+	QuitNC bool
 	// Live is where Gates offer the conversations that they lead; nil: there are none.
 	Live *Live
 }
@@ -30,6 +34,7 @@ type Filter struct {
 	o      Options
 	client *milter.Client
 	kept   kept
+	sour   atomic.Int64 // Unix time until which QuitNC is not tried again
 }
 
 // Defaults of Options.
@@ -76,11 +81,8 @@ func (f *Filter) Scan(ctx context.Context, m filter.Message) (filterproto.Verdic
 			return v, classified(err)
 		}
 	}
-	if c := f.kept.take(ctx, greetedBy(&m.Item.Envelope.Client)); c != nil {
-		heard := c.s.Heard()
-		if v, err := f.lead(ctx, m, c, false); err == nil || !stale(err, c.s, heard) {
-			return v, classified(err)
-		}
+	if v, ok, err := f.further(ctx, m); ok {
+		return v, classified(err)
 	}
 	s, err := f.client.Open(ctx)
 	if err != nil {
@@ -102,6 +104,29 @@ func (f *Filter) lead(ctx context.Context, m filter.Message, c *conversation, fr
 	}
 	f.kept.put(c)
 	return v, nil
+}
+
+// sourTime is how long QuitNC is given up for a milter that did not take it.
+const sourTime = 10 * time.Minute
+
+// further takes a message through a conversation that another one left behind. ok
+// is false when there is none that is of use.
+func (f *Filter) further(ctx context.Context, m filter.Message) (v filterproto.Verdict, ok bool, err error) {
+	with := greetedBy(&m.Item.Envelope.Client)
+	c := f.kept.take(ctx, with, f.o.QuitNC && time.Now().Unix() >= f.sour.Load())
+	if c == nil {
+		return v, false, nil
+	}
+	renew, heard := c.with != with, c.s.Heard()
+	if c.with = with; renew {
+		c.s.Renew()
+	}
+	v, err = f.lead(ctx, m, c, renew)
+	unheard := err != nil && (stale(err, c.s, heard) || renew && ctx.Err() == nil && classOf(err) == filter.Timeout && c.s.Heard() == heard)
+	if unheard && renew {
+		f.sour.Store(time.Now().Add(sourTime).Unix())
+	}
+	return v, !unheard, err
 }
 
 // goOn takes a message through the rest of a conversation that saw its envelope.

@@ -33,11 +33,14 @@ type conversation struct {
 	timer *time.Timer // while it is kept
 }
 
-// take returns a conversation with a client, or nil. The caller gives it back or
-// closes its session.
-func (k *kept) take(ctx context.Context, with greeted) *conversation {
+// take returns a conversation with a client, or nil; with others also one with
+// another client that can be renewed. The caller gives it back or closes its session.
+func (k *kept) take(ctx context.Context, with greeted, others bool) *conversation {
 	for range keptChances {
-		c := k.find(with)
+		c := k.find(func(c *conversation) bool { return c.with == with })
+		if c == nil && others {
+			c = k.find(func(c *conversation) bool { return c.s.Renewable() })
+		}
 		if c == nil {
 			return nil
 		}
@@ -49,11 +52,12 @@ func (k *kept) take(ctx context.Context, with greeted) *conversation {
 	return nil
 }
 
-func (k *kept) find(with greeted) *conversation {
+// find takes out the last one that will do.
+func (k *kept) find(fits func(*conversation) bool) *conversation {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, c := range slices.Backward(k.list) {
-		if c.with == with {
+		if fits(c) {
 			k.list = slices.Delete(k.list, i, i+1)
 			c.timer.Stop()
 			return c

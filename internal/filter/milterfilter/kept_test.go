@@ -1,7 +1,11 @@
 package milterfilter
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -180,4 +184,81 @@ func TestFilterThatEndsClosesWhatItKept(t *testing.T) {
 	wg.Go(func() { _ = f.Close() })
 	wg.Wait()
 	s.Quiet()
+}
+
+func TestOtherClientsFollowInOneConnectionWhereAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		protocol uint32
+		end      byte
+		hangup   bool
+		hang     bool
+		want     string
+		n        int
+	}{
+		"continue":      {0, 'c', false, false, "CHMRTLNBEKCHMRTLNBEKCHMRTLNBE", 1},
+		"accept":        {0, 'a', false, false, "CHMRTLNBECHMRTLNBECHMRTLNBE", 3},
+		"leading space": {1 << 20, 'c', false, false, "CHMRTLNBECHMRTLNBECHMRTLNBE", 3},
+		"hangs up":      {0, 'c', true, false, "CHMRTLNBEKCHMRTLNBECHMRTLNBE", 3},
+		"is silent":     {0, 'c', false, true, "CHMRTLNBECHMRTLNBECHMRTLNBE", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := miltertest.Start(t, "tcp")
+			s.Protocol = c.protocol
+			s.Answer = func(p miltertest.Packet) packets {
+				switch p.Command {
+				case 'E':
+					return packets{{Command: c.end}}
+				case 'K':
+					return packets{{Hangup: c.hangup}}
+				}
+				return nil
+			}
+			f, err := New(Options{QuitNC: true, Milter: milter.Options{Network: "tcp", Address: s.Address, Dial: silenced(c.hang)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := newRigOf(t, map[filter.Class]filter.Action{filter.Timeout: filter.Reject, filter.Crash: filter.Reject, filter.Unreachable: filter.Reject}, f)
+			for i := range 3 {
+				env := envelope()
+				env.Client.Port = uint16(5000 + i)
+				if it := r.one(env, short); it.Outcome != nil {
+					t.Errorf("message %d: %+v", i, it.Outcome)
+				}
+			}
+			if got := s.Commands(); got != c.want || s.Connections() != c.n {
+				t.Errorf("got %s over %d connections, want %s over %d", got, s.Connections(), c.want, c.n)
+			}
+		})
+	}
+}
+
+// silenced makes connections on which no answer comes in time behind SMFIC_QUIT_NC.
+func silenced(yes bool) dialer {
+	if !yes {
+		return nil
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		return &silent{Conn: c}, err
+	}
+}
+
+type silent struct {
+	net.Conn
+	now bool
+}
+
+func (c *silent) Write(p []byte) (int, error) {
+	c.now = c.now || bytes.HasPrefix(p, []byte("\x00\x00\x00\x01K"))
+	if c.now {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *silent) Read(p []byte) (int, error) {
+	if c.now {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.Conn.Read(p)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"mtad/internal/filter/scannertest"
+	"mtad/internal/milter"
 )
 
 func TestOpendkimSignsInTheSessionOctetForOctet(t *testing.T) {
@@ -70,6 +71,28 @@ func TestMimedefangMixesUpNothingInTheSession(t *testing.T) {
 			from = "new@example.org"
 		}
 		if got := l.content(it.ID); pendingOf(it) != recipients || it.Envelope.ReversePath != from || strings.Count(got, "X-MD-Top: "+string(it.ID)+"\r\n") != 1 || !strings.Contains(got, "Subject: [md] "+subject+"\r\n") {
+			t.Errorf("%s: from %s, recipients %s, %q", subject, it.Envelope.ReversePath, pendingOf(it), got)
+		}
+	}
+}
+
+func TestMimedefangMixesUpNoClientsInOneConnection(t *testing.T) {
+	network, address, _ := strings.Cut(startMimedefang(t), ":")
+	f, err := New(Options{QuitNC: true, Hostname: "mx.example.net", Milter: milter.Options{Network: network, Address: address}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRigOf(t, nil, f)
+	for i, subject := range []string{"addrcpt", "plain", "delrcpt", "chgfrom", "last"} {
+		env := envelope("rcpt@example.net", "two@example.net")
+		env.Client.Port, env.Client.Helo = uint16(5000+i), fmt.Sprintf("h%d.example.org", i)
+		it := r.one(env, strings.Replace(scannertest.Ham(), "Subject: test", "Subject: "+subject, 1))
+		recipients := map[string]string{"addrcpt": "extra@example.net rcpt@example.net two@example.net", "delrcpt": "two@example.net"}[subject]
+		if recipients == "" {
+			recipients = "rcpt@example.net two@example.net"
+		}
+		if got := r.content(it.ID); pendingOf(it) != recipients || (it.Envelope.ReversePath == "new@example.org") != (subject == "chgfrom") ||
+			strings.Count(got, "X-MD-Top: "+string(it.ID)+"\r\n") != 1 || !strings.Contains(got, "Subject: [md] "+subject+"\r\n") {
 			t.Errorf("%s: from %s, recipients %s, %q", subject, it.Envelope.ReversePath, pendingOf(it), got)
 		}
 	}

@@ -40,18 +40,27 @@ func nameOf(i int) string { return "m" + string(rune('1'+i)) }
 
 func newRigWith(t *testing.T, live *Live, dial dialer, on map[filter.Class]filter.Action, addresses ...string) *rig {
 	t.Helper()
+	var filters []*Filter
+	for _, a := range addresses {
+		network, address, _ := strings.Cut(a, ":")
+		f, err := New(Options{Hostname: "mx.example.net", Live: live, Milter: milter.Options{Network: network, Address: address, Dial: dial}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		filters = append(filters, f)
+	}
+	return newRigOf(t, on, filters...)
+}
+
+func newRigOf(t *testing.T, on map[filter.Class]filter.Action, filters ...*Filter) *rig {
+	t.Helper()
 	o := filter.Options{
 		Chains: map[string]filter.Chain{}, Filters: map[string]filter.Definition{}, SweepInterval: 20 * time.Millisecond,
 		Queue: queuetest.NewModel(queuetest.ModelOptions{MaxClaims: 1000}),
 		Route: func(string) (string, string, error) { return "smtp", "example.net", nil },
 	}
 	var names []string
-	for i, a := range addresses {
-		network, address, _ := strings.Cut(a, ":")
-		f, err := New(Options{Hostname: "mx.example.net", Live: live, Milter: milter.Options{Network: network, Address: address, Dial: dial}})
-		if err != nil {
-			t.Fatal(err)
-		}
+	for i, f := range filters {
 		name := nameOf(i)
 		names = append(names, name)
 		o.Filters[name] = filter.Definition{Kind: "milter", Scanner: f, Failure: on, MaxClaims: 1000, Breaker: filter.BreakerSettings{Open: 50 * time.Millisecond, MaxOpen: 200 * time.Millisecond}, RetryDelay: 20 * time.Millisecond, Timeout: time.Minute}
