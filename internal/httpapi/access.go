@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mtad/internal/admission"
+	"mtad/queue"
 )
 
 // The scopes. A filter's scope is ScopeFilter with its name, or with "*".
@@ -39,6 +40,7 @@ type Token struct {
 	Hash    [sha256.Size]byte
 	Scopes  []string
 	Expires time.Time // zero: never
+	Created time.Time // of one that was made: earlier messages are those of another token of the name
 	// Submit is what a bearer with ScopeSubmit may hand in.
 	Submit admission.Grant
 }
@@ -146,10 +148,16 @@ type caller struct {
 	local  bool            // a process of this machine, at a unix socket
 	grant  admission.Grant // with ScopeSubmit: what it may hand in
 	as     string          // with ScopeSubmit: whose message it is, "uid:N" or "token:NAME"
+	since  time.Time       // messages before are somebody else's, of the same name
 	login  func() string   // the user's name; nil: there is none
 }
 
 func (c *caller) has(scope string) bool { return slices.Contains(c.scopes, scope) }
+
+// handedIn reports whether a message, by its items, is one that the caller handed in.
+func (c *caller) handedIn(items []queue.Item) bool {
+	return len(items) > 0 && c.as != "" && items[0].Meta[admission.MetaCaller] == c.as && !items[0].Created.Before(c.since)
+}
 
 // mayFilter reports whether the caller may act as the filter.
 func (c *caller) mayFilter(name string) bool {

@@ -92,7 +92,7 @@ func (s *Server) identify(r *http.Request) (*caller, *filterproto.Error) {
 	}
 	who.scopes = append(who.scopes, t.Scopes...)
 	if slices.Contains(t.Scopes, ScopeSubmit) {
-		who.grant, who.as = t.Submit, "token:"+t.Name
+		who.grant, who.as, who.since = t.Submit, "token:"+t.Name, t.Created
 	}
 	return who, nil
 }

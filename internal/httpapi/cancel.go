@@ -7,7 +7,6 @@ import (
 
 	"mtad/api"
 	"mtad/filterproto"
-	"mtad/internal/admission"
 	"mtad/queue"
 )
 
@@ -25,7 +24,7 @@ func (h handlers) CancelMessage(ctx context.Context, req api.CancelMessageReques
 		return nil, about(id, err)
 	}
 	who := callerOf(ctx)
-	if !who.has(ScopeQueueWrite) && (len(items) == 0 || who.as == "" || items[0].Meta[admission.MetaCaller] != who.as) {
+	if !who.has(ScopeQueueWrite) && !who.handedIn(items) {
 		return nil, about(id, queue.ErrNotFound) // it tells nobody that there is such a message
 	}
 	late := fail(filterproto.CodeNotCancellable, "delivery has begun or is over")

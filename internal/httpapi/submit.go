@@ -231,7 +231,7 @@ func (h handlers) GetSubmission(ctx context.Context, req api.GetSubmissionReques
 	if err != nil {
 		return nil, about(id, err)
 	}
-	if who := callerOf(ctx); !who.has(ScopeQueueRead) && (len(items) == 0 || items[0].Meta[admission.MetaCaller] != who.as) {
+	if who := callerOf(ctx); !who.has(ScopeQueueRead) && !who.handedIn(items) {
 		return nil, about(id, queue.ErrNotFound) // it tells nobody that there is such a message
 	}
 	return api.GetSubmission200JSONResponse(submitted(id.Message(), items)), nil

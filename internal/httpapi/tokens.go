@@ -31,7 +31,7 @@ func (s *Server) token(a *access, plain string) (Token, bool) {
 		return Token{}, false
 	}
 	s.stored.Used(kept.Name, now)
-	return Token{Name: kept.Name, Hash: hash, Scopes: kept.Scopes, Expires: kept.Expires, Submit: s.grant(&kept)}, true
+	return Token{Name: kept.Name, Hash: hash, Scopes: kept.Scopes, Expires: kept.Expires, Created: kept.Created, Submit: s.grant(&kept)}, true
 }
 
 var periods = map[string]time.Duration{"second": time.Second, "minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}

@@ -205,3 +205,25 @@ func TestAMakerThatIsBoundedDoesNotUnbindItself(t *testing.T) {
 	r.make(`{"name": "free", "scopes": ["tokens", "submit"]}`)
 	good[api.CreatedToken](t, r.call("free", "POST", "/v1/tokens", mint), 201)
 }
+
+// A token that takes a revoked one's name takes none of its messages.
+func TestATokenOfTheSameNameIsAnother(t *testing.T) {
+	now := time.Now().UTC()
+	r := newRig(t, rigOptions{now: func() time.Time { return now }})
+	r.withTokens()
+	const shop = `{"name": "shop", "scopes": ["submit"]}`
+	r.make(shop)
+	now = now.Add(2 * time.Second)
+	old := r.describe("shop", newLetter)
+	mine := r.call("shop", "GET", "/v1/messages/"+old.ID, nil)
+	if mine.Code != 200 {
+		t.Fatal(mine.Code, mine.Body)
+	}
+	now = now.Add(time.Hour)
+	if res := r.call("root", "DELETE", "/v1/tokens/shop", nil); res.Code != 204 {
+		t.Fatal(res.Code, res.Body)
+	}
+	r.make(shop)
+	refused(t, r.call("shop", "GET", "/v1/messages/"+old.ID, nil), "no_message")
+	refused(t, r.call("shop", "DELETE", "/v1/messages/"+old.ID, nil), "no_message")
+}
