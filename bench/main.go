@@ -16,7 +16,7 @@ var (
 	messages    = flag.Int("messages", 10000, "messages of one measurement")
 	rounds      = flag.Int("rounds", 3, "measurements of each figure; the median counts")
 	only        = flag.String("only", "", "run one system: mtad or postfix")
-	scenario    = flag.String("scenario", "", "run one scenario: accept, relay or filter; or overhead, what filters that do nothing cost")
+	scenario    = flag.String("scenario", "", "run one scenario: accept, relay or filter; overhead, what filters that do nothing cost; or command, what a run of sendmail costs")
 	out         = flag.String("out", "spec/benchmarks.md", "the report; empty: standard output only")
 	figures     = flag.String("figures", "", "file that figures of the overhead are added to, for medians over several runs")
 	compare     = flag.String("compare", "", "with -scenario overhead: beside no filter measure these alone, as in \"pull;milter, after\"")
@@ -92,6 +92,9 @@ func newBench() (*bench, error) {
 
 // all measures the scenarios, then the overhead of filters.
 func (b *bench) all() error {
+	if *scenario == "command" {
+		return b.command()
+	}
 	if *scenario != "overhead" {
 		if err := b.measure(); err != nil {
 			return err
