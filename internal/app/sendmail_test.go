@@ -152,3 +152,76 @@ func TestProgramsSendWithSendmail(t *testing.T) {
 		})
 	}
 }
+
+// What scripts look at: the exit status, and what is printed.
+func TestSendmailAnswersAsScriptsExpect(t *testing.T) {
+	dir := public(t)
+	start(t, read(t, dir, "listeners: {}\napi: {listen: []}\nsmarthost: \"[127.0.0.1]:1\"\nsubmission: {message_size: 100K, recipients: 3}\n"))
+	server, bin := "unix:"+dir+"/spool/api.sock", sendmailDir(t)
+	text := "Subject: x\n\nhello\n"
+	for _, c := range []struct {
+		name, program, in string
+		args              []string
+		status            int
+		out               string // pattern
+	}{
+		{"an empty queue", "mailq", "", nil, 0, `^Mail queue is empty\n$`},
+		{"newaliases", "newaliases", "", nil, 0, `^$`},
+		{"-bi", "sendmail", "", []string{"-bi"}, 0, `^$`},
+		{"no recipients", "sendmail", text, nil, 64, `^$`},
+		{"an unknown option", "sendmail", text, []string{"-Z", "x"}, 64, `^$`},
+		{"a daemon", "sendmail", text, []string{"-bd"}, 64, `^$`},
+		{"-t without recipients", "sendmail", text, []string{"-t"}, 65, `^$`},
+		{"a bad address", "sendmail", text, []string{"a b@c"}, 65, `^$`},
+		{"too large", "sendmail", text + strings.Repeat("x", 200_000), []string{"b@example.net"}, 65, `^$`},
+		{"too many recipients", "sendmail", text, []string{"a@b.c", "b@b.c", "c@b.c", "d@b.c"}, 65, `^$`},
+		{"silence", "sendmail", text, []string{"-f", "a@example.org", "b@example.net"}, 0, `^$`},
+		{"-v", "sendmail", text, []string{"-v", "b@example.net"}, 0, `^[0-9A-Z]{13}\n$`},
+		{"a dialogue", "sendmail", "EHLO x\nMAIL FROM:<>\nRCPT TO:<b@example.net>\nDATA\nSubject: x\n\n..\n.\nQUIT\n", []string{"-bs"}, 0, `(?s)^220 .*\r\n250 2\.0\.0 Ok: queued as [0-9A-Z]{13}\r\n221 .*\r\n$`},
+		{"a dialogue, too large", "sendmail", "MAIL FROM:<>\nRCPT TO:<b@example.net>\nDATA\n" + strings.Repeat("x\n", 100_000) + ".\nQUIT\n", []string{"-bs"}, 0, `\r\n554 5\.6\.0 .*\r\n221 `},
+		{"a dialogue cut off", "sendmail", "MAIL FROM:<>\nRCPT TO:<b@example.net>\nDATA\nx\n", []string{"-bs"}, 74, `354`},
+		{"the queue", "mailq", "", nil, 0, `(?s)^-+Queue ID-+ .*\n[0-9A-Z]{13}[*]? +\d+ +\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d a@example\.org\n.* b@example\.net\n.*MAILER-DAEMON.*\n-- \d+ Kbytes in 3 Requests\.\n$`},
+		{"-bp", "sendmail", "", []string{"-bp"}, 0, `in 3 Requests`},
+		{"-q", "sendmail", "", []string{"-q"}, 0, `^$`},
+		{"-qR", "sendmail", "", []string{"-qRexample.net"}, 0, `^$`},
+		{"-qI, unknown", "sendmail", "", []string{"-qI0SAEYXMB40000"}, 2, `^$`},
+	} {
+		status, out, words := runAs(t, server, c.in, filepath.Join(bin, c.program), c.args...)
+		if status != c.status || !regexp.MustCompile(c.out).MatchString(out) || status != 0 && strings.Count(words, "\n") < 1 || status == 0 && words != "" {
+			t.Errorf("%s: status %d, want %d; %q, want %s; %q", c.name, status, c.status, out, c.out, words)
+		}
+	}
+	if status, _, words := runAs(t, "unix:/nowhere/api.sock", "", filepath.Join(bin, "mailq")); status != 69 || !strings.HasPrefix(words, "mailq: error: cannot reach mtad") {
+		t.Errorf("mailq without mtad: status %d, %s", status, words)
+	}
+}
+
+// Others than root and mtad's own user do not see the queue, and hand in what
+// submission.allow lets them.
+func TestSendmailHasNoMoreRightsThanItsCaller(t *testing.T) {
+	if os.Geteuid() != 0 || missing("setpriv") {
+		t.Skip("needs root and setpriv")
+	}
+	dir := public(t)
+	start(t, read(t, dir, "listeners: {}\napi: {listen: []}\nsmarthost: \"[127.0.0.1]:1\"\nsubmission: {allow: [{user: nobody, senders: [own]}]}\n"))
+	server, sendmail := "unix:"+dir+"/spool/api.sock", filepath.Join(sendmailDir(t), "sendmail")
+	for _, c := range []struct {
+		in     string
+		args   []string
+		status int
+	}{
+		{"Subject: x\n\n", []string{"b@example.net"}, 0},
+		{"Subject: x\n\n", []string{"-f", "root@mx.test", "b@example.net"}, 77},
+		{"Subject: x\n\n", []string{"-t", "-f", "a@example.org", "b@example.net"}, 77},
+		{"", []string{"-bp"}, 77},
+		{"", []string{"-q"}, 77},
+	} {
+		if status, out := asNobody(t, server, c.in, append([]string{sendmail}, c.args...)...); status != c.status {
+			t.Errorf("%q: status %d, want %d: %s", c.args, status, c.status, out)
+		}
+	}
+	_, out := asNobody(t, server, "MAIL FROM:<root@mx.test>\nRCPT TO:<b@example.net>\nDATA\nSubject: x\n.\nQUIT\n", sendmail, "-bs")
+	if !strings.Contains(out, "\n550 5.7.1 ") {
+		t.Errorf("-bs: %s", out)
+	}
+}
