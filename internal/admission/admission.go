@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,7 @@ type Door struct {
 	settings atomic.Pointer[Settings]
 	rates    rates
 	keys     keys
+	buffers  sync.Pool // of *[]byte
 }
 
 // New makes a Door without rules: nobody local may submit.
@@ -120,7 +122,9 @@ type Request struct {
 	Envelope *submission.Envelope
 	// Content is the message with line ends of any kind.
 	Content io.Reader
-	Origin  queue.Origin
+	// Canonical: the line ends are CRLF, all of them, and the last line has one.
+	Canonical bool
+	Origin    queue.Origin
 	// Key makes the request idempotent within the Caller: a second one with the same
 	// Key answers the first one's ID and keeps nothing. Any length.
 	Key string

@@ -121,9 +121,12 @@ func (d *Door) transfer(c *Caller, m *intake.Message, r *Request) error {
 	if c.Grant.bindsFrom() && r.From == nil {
 		to = d.checked(c, m)
 	}
-	l := submission.NewLineEnds(to)
 	src := &source{r: r.Content}
-	if _, err := io.Copy(l, src); err != nil {
+	if r.Canonical {
+		return d.copied(to, src)
+	}
+	l := submission.NewLineEnds(to)
+	if _, err := d.copy(l, src); err != nil {
 		if src.err != nil {
 			return &ReadError{src.err}
 		}
@@ -136,6 +139,28 @@ func (d *Door) transfer(c *Caller, m *intake.Message, r *Request) error {
 		return err
 	}
 	return to.Close()
+}
+
+// copied copies content as it is.
+func (d *Door) copied(to io.WriteCloser, src *source) error {
+	if _, err := d.copy(to, src); err != nil {
+		if src.err != nil {
+			return &ReadError{src.err}
+		}
+		return err
+	}
+	return to.Close()
+}
+
+// copy is io.Copy with a buffer that is used again.
+func (d *Door) copy(to io.Writer, src *source) (int64, error) {
+	buf, _ := d.buffers.Get().(*[]byte)
+	if buf == nil {
+		b := make([]byte, 32<<10)
+		buf = &b
+	}
+	defer d.buffers.Put(buf)
+	return io.CopyBuffer(to, src, *buf)
 }
 
 // open is a writer whose end is not said here.

@@ -1,7 +1,6 @@
 package compose
 
 import (
-	"bufio"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -40,13 +39,16 @@ func (m *Message) Check() error {
 	for _, b := range []struct {
 		field string
 		r     *io.SectionReader
-	}{{"text", m.Text}, {"html", m.HTML}} {
+		s     *shape
+	}{{"text", m.Text, &m.text}, {"html", m.HTML, &m.html}} {
 		if b.r == nil {
 			continue
 		}
-		if s, err := look(b.r); err != nil {
+		var err error
+		if *b.s, err = look(b.r); err != nil {
 			return err
-		} else if s.bad {
+		}
+		if b.s.bad {
 			return &Error{b.field, "is not UTF-8, or has a control character"}
 		}
 	}
@@ -187,27 +189,50 @@ type shape struct {
 
 func look(r *io.SectionReader) (shape, error) {
 	var s shape
-	br := bufio.NewReaderSize(again(r), 32<<10)
-	line := 0
+	buf := make([]byte, min(r.Size(), 32<<10)+utf8.UTFMax)
+	kept, line := 0, 0
+	src := again(r)
 	for {
-		c, n, err := br.ReadRune()
-		if errors.Is(err, io.EOF) {
+		n, err := src.Read(buf[kept:])
+		rest := s.piece(buf[:kept+n], &line)
+		if err == io.EOF {
+			s.bad = s.bad || rest > 0 // the beginning of a character
 			s.longest = max(s.longest, line)
 			return s, nil
 		}
 		if err != nil {
 			return s, err
 		}
-		s.size += int64(n)
-		line += n
+		kept = copy(buf, buf[kept+n-rest:kept+n])
+	}
+}
+
+// piece looks at octets, but for the last rest of them: they need what follows.
+func (s *shape) piece(b []byte, line *int) (rest int) {
+	start, at := 0, *line // of the line within b; its length before
+	for i := 0; i < len(b); {
+		c := b[i]
 		switch {
-		case c == '\n':
-			s.longest, line = max(s.longest, line), 0
 		case c >= utf8.RuneSelf:
+			if !utf8.FullRune(b[i:]) {
+				s.size += int64(i)
+				*line = at + i - start
+				return len(b) - i
+			}
+			r, n := utf8.DecodeRune(b[i:])
 			s.foreign += int64(n)
-			s.bad = s.bad || c == utf8.RuneError && n == 1
+			s.bad = s.bad || r == utf8.RuneError && n == 1
+			i += n
+			continue
+		case c == '\n':
+			s.longest = max(s.longest, at+i+1-start)
+			start, at = i+1, 0
 		case c < ' ' && c != '\t' && c != '\r' && c != '\f' || c == 0x7f:
 			s.bad = true
 		}
+		i++
 	}
+	s.size += int64(len(b))
+	*line = at + len(b) - start
+	return 0
 }

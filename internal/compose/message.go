@@ -21,6 +21,8 @@ type Message struct {
 
 	Date      time.Time
 	MessageID string // without angle brackets; one of Fields goes before it
+
+	text, html shape // what Check saw
 }
 
 // Field is a header field of the caller's own.

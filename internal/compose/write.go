@@ -14,7 +14,8 @@ import (
 	"mtad/internal/submission"
 )
 
-// Write writes a message that Check has nothing against, with CRLF.
+// Write writes a message that Check was asked about and has nothing against, with
+// CRLF.
 func (m *Message) Write(w io.Writer) error {
 	root, err := m.tree()
 	if err != nil {
@@ -93,17 +94,10 @@ func (m *Message) tree() (*node, error) {
 		}
 	}
 	if m.Text != nil {
-		n, err := textNode("text/plain", m.Text)
-		if err != nil {
-			return nil, err
-		}
-		bodies = append(bodies, n)
+		bodies = append(bodies, textNode("text/plain", m.Text, m.text))
 	}
 	if m.HTML != nil {
-		n, err := textNode("text/html", m.HTML)
-		if err != nil {
-			return nil, err
-		}
+		n := textNode("text/html", m.HTML, m.html)
 		bodies = append(bodies, group("multipart/related", map[string]string{"type": "text/html"}, append([]*node{n}, related...)))
 	}
 	if len(bodies) > 0 {
@@ -122,11 +116,7 @@ func group(media string, params map[string]string, children []*node) *node {
 	return &node{media: media, params: params, children: children}
 }
 
-func textNode(media string, r *io.SectionReader) (*node, error) {
-	s, err := look(r)
-	if err != nil {
-		return nil, err
-	}
+func textNode(media string, r *io.SectionReader, s shape) *node {
 	n := &node{media: media, params: map[string]string{"charset": "utf-8"}, encoding: "quoted-printable", lines: true}
 	n.body = func() io.Reader { return again(r) }
 	switch {
@@ -135,7 +125,7 @@ func textNode(media string, r *io.SectionReader) (*node, error) {
 	case s.foreign*3 > s.size:
 		n.encoding = "base64"
 	}
-	return n, nil
+	return n
 }
 
 func (a *Attachment) node() (*node, error) {

@@ -95,12 +95,16 @@ func checkBatch(b *newBatch, body *spilled) error {
 			return wrong("template."+l.name, "recipients stand in messages")
 		}
 	}
-	for name, v := range map[string]*string{"text": t.Text, "html": t.HTML} {
-		if v == nil {
+	for _, v := range []struct {
+		name string
+		text *string
+	}{{"text", t.Text}, {"html", t.HTML}} {
+		if v.text == nil {
 			continue
 		}
-		if _, long := body.long(*v); long {
-			return wrong("template."+name, "is longer than 64 KiB")
+		var ok bool
+		if *v.text, ok = body.text(*v.text); !ok {
+			return wrong("template."+v.name, "is longer than 64 KiB")
 		}
 	}
 	if len(b.Messages) == 0 || len(b.Messages) > maxBatch {
@@ -204,7 +208,7 @@ func (b *batch) submit(i int) (admission.Result, error) {
 	}
 	content, done := stream(letter)
 	defer done()
-	req.Content = content
+	req.Content, req.Canonical = content, true
 	return b.s.submit(b.r, req)
 }
 

@@ -51,7 +51,7 @@ func (s *Server) takeJSON(r *http.Request, req admission.Request) (admission.Res
 	}
 	content, done := stream(letter)
 	defer done()
-	req.Content = content
+	req.Content, req.Canonical = content, true
 	return s.submit(r, req)
 }
 
@@ -246,6 +246,7 @@ func stream(letter *compose.Message) (r io.Reader, done func()) {
 	}
 	if size <= inMemory {
 		var buf bytes.Buffer
+		buf.Grow(int(size+size/8) + 2048)
 		if err := letter.Write(&buf); err == nil { // else the pipe says what it is
 			return &buf, func() {}
 		}

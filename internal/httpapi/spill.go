@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -15,14 +16,15 @@ import (
 
 // Bounds of a JSON body whose strings may be long.
 const (
+	besideString  = 8 << 10  // octets of a string; a longer one is kept beside the rest, in memory
 	spillString   = 64 << 10 // octets of a string; a longer one goes to the file
 	spillWhenFull = 1 << 20  // octets of the rest; with more, every string above spillLeast goes there
 	spillLeast    = 1 << 10
 	maxSkeleton   = 4 << 20 // octets of the rest
 )
 
-// spilled is a JSON body without its long strings: those are, unescaped, in a file
-// that has no name any more. In their place stands a word that nobody can know
+// spilled is a JSON body without its long strings: those are, unescaped, beside it,
+// the longest in a file that has no name any more. In their place stands a word that nobody can know
 // beforehand, for it is made for this body alone.
 type spilled struct {
 	skeleton []byte
@@ -31,7 +33,9 @@ type spilled struct {
 	file     *os.File
 	out      *bufio.Writer
 	size     int64
+	kept     int // octets beside
 	places   map[string]*io.SectionReader
+	beside   map[string][]byte // those of places that are in memory
 }
 
 func (s *spilled) Close() error {
@@ -41,7 +45,16 @@ func (s *spilled) Close() error {
 	return s.file.Close()
 }
 
-// long is a string that went to the file.
+// text is the value of a string that is in memory.
+func (s *spilled) text(v string) (string, bool) {
+	if b, ok := s.beside[v]; ok {
+		return string(b), true
+	}
+	_, inFile := s.places[v]
+	return v, !inFile
+}
+
+// long is a string that is not in its place.
 func (s *spilled) long(v string) (*io.SectionReader, bool) {
 	r, ok := s.places[v]
 	return r, ok
@@ -51,7 +64,7 @@ func (s *spilled) long(v string) (*io.SectionReader, bool) {
 // halves of surrogates; all else is left to the parser. Memory is bounded whatever
 // comes. Close is the caller's also after an error.
 func spill(r io.Reader, dir string) (*spilled, error) {
-	s := &spilled{dir: dir, word: "\x00" + rand.Text(), places: map[string]*io.SectionReader{}}
+	s := &spilled{dir: dir, word: "\x00" + rand.Text(), places: map[string]*io.SectionReader{}, beside: map[string][]byte{}}
 	br := bufio.NewReaderSize(r, 32<<10)
 	for {
 		c, err := br.ReadByte()
@@ -87,9 +100,12 @@ func (s *spilled) str(br *bufio.Reader) error {
 		_, _ = br.Discard(n) // it was peeked at
 		size := len(s.skeleton) - start
 		if ended {
+			if size > besideString {
+				return s.aside(start)
+			}
 			return s.short(s.skeleton[start : len(s.skeleton)-1])
 		}
-		if size > spillString || size > spillLeast && len(s.skeleton) > spillWhenFull {
+		if size > spillString || size > spillLeast && len(s.skeleton)+s.kept > spillWhenFull {
 			break
 		}
 	}
@@ -105,10 +121,33 @@ func (s *spilled) str(br *bufio.Reader) error {
 	if err := s.rest(br, u, escaped); err != nil {
 		return err
 	}
-	name := s.word + strconv.Itoa(len(s.places))
-	s.places[name] = io.NewSectionReader(s.file, at, s.size-at)
-	s.skeleton = append(append(append(s.skeleton, `\u0000`...), name[1:]...), '"')
+	s.place(io.NewSectionReader(s.file, at, s.size-at))
 	return nil
+}
+
+// place puts a word where a string was.
+func (s *spilled) place(r *io.SectionReader) (name string) {
+	name = s.word + strconv.Itoa(len(s.places))
+	s.places[name] = r
+	s.skeleton = append(append(append(s.skeleton, `\u0000`...), name[1:]...), '"')
+	return name
+}
+
+// aside takes the string at the end, which is whole, out of the rest.
+func (s *spilled) aside(start int) error {
+	escaped := s.skeleton[start : len(s.skeleton)-1]
+	b := make([]byte, 0, len(escaped))
+	u := &unescaper{sink: func(p []byte) error {
+		b = append(b, p...)
+		return nil
+	}}
+	if err := u.feed(escaped); err != nil {
+		return err
+	}
+	s.kept += len(b)
+	s.skeleton = s.skeleton[:start]
+	s.beside[s.place(io.NewSectionReader(bytes.NewReader(b), 0, int64(len(b))))] = b
+	return u.end()
 }
 
 // rest sends what is left of a string to the file.

@@ -262,7 +262,8 @@ func TestALargeMessageIsStreamed(t *testing.T) {
 // bottomless counts the octets of messages and keeps none.
 type bottomless struct {
 	queue.Queue
-	n int64
+	n    int64
+	look func() // at every write; may be nil
 }
 
 func (b *bottomless) Create(ctx context.Context, e queue.Envelope, o queue.CreateOptions) (queue.Writer, error) {
@@ -277,6 +278,9 @@ type bottomlessWriter struct {
 
 func (w bottomlessWriter) Write(p []byte) (int, error) {
 	w.b.n += int64(len(p))
+	if w.b.look != nil {
+		w.b.look()
+	}
 	return len(p), nil
 }
 

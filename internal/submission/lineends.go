@@ -31,6 +31,9 @@ func (l *LineEnds) Size() int64 { return l.n }
 func (l *LineEnds) Write(p []byte) (n int, err error) {
 	for len(p) > n {
 		chunk := p[n:min(len(p), n+chunkSize)]
+		if l.buf == nil {
+			l.buf = make([]byte, 0, len(chunk)+len(chunk)/16+2)
+		}
 		for rest := chunk; len(rest) > 0; {
 			rest = l.step(rest)
 		}
