@@ -74,11 +74,17 @@ func TestConfigurationIsBounded(t *testing.T) {
 
 func FuzzConf(f *testing.F) {
 	f.Add("MTA = msmail\n%a% = b\nx = %a%%a%\n")
+	f.Add("%a% = " + strings.Repeat("0", maxValue/2) + "\n" + strings.Repeat("%a% = %a%%a%%a%\n", 20))
 	f.Fuzz(func(t *testing.T, text string) {
 		c := &confReader{values: make(map[string]string), left: maxConf}
 		for line := range strings.Lines(text) {
 			if !strings.Contains(line, "include") {
 				_ = c.line(line, 0)
+			}
+		}
+		for name, value := range c.values {
+			if len(value) > len(text)+maxValue {
+				t.Errorf("%q stands for %d octets", name, len(value))
 			}
 		}
 		_ = (&Conf{c.values}).Check()
