@@ -23,10 +23,14 @@ func loginDatabase(t *testing.T, path string, users map[string]string, senders m
 		t.Fatal(err)
 	}
 	defer db.Close()
-	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(t.Context()) // the pragma is for one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
 	exec := func(statement string, args ...any) {
 		t.Helper()
-		if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
+		if _, err := conn.ExecContext(t.Context(), statement, args...); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -39,11 +39,15 @@ func fill(t testing.TB, e *dbtest.Engine, statements ...string) {
 	}
 	defer db.Close()
 	if e.Driver == sqldb.SQLite {
-		db.SetMaxOpenConns(1)
 		statements = append([]string{"PRAGMA query_only = 0"}, statements...)
 	}
+	conn, err := db.Conn(t.Context()) // the pragma is for one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
 	for _, s := range statements {
-		if _, err := db.ExecContext(t.Context(), s); err != nil {
+		if _, err := conn.ExecContext(t.Context(), s); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
 	}
