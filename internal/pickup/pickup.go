@@ -43,7 +43,8 @@ type Pickup struct {
 	o        Options
 	log      *slog.Logger
 	in, away string
-	gid      uint32 // of the directory, and of every file that was made there
+	gid      uint32          // of the directory, and of every file that was made there
+	stays    map[string]bool // of the last pass; Run's
 
 	mu     sync.Mutex
 	status Status
@@ -161,7 +162,7 @@ func (p *Pickup) pass(ctx context.Context) (rest, error) {
 		return nothing, err
 	}
 	defer d.Close()
-	r := &round{p: p, taken: map[uint32]int{}, tired: map[uint32]bool{}, fixed: map[string]int{}}
+	r := &round{p: p, taken: map[uint32]int{}, tired: map[uint32]bool{}, fixed: map[string]int{}, stays: map[string]bool{}}
 	for ctx.Err() == nil && !r.stopped {
 		entries, err := d.ReadDir(256)
 		for _, e := range entries {
@@ -178,6 +179,7 @@ func (p *Pickup) pass(ctx context.Context) (rest, error) {
 		}
 	}
 	p.count(r)
+	p.stays = r.stays
 	switch {
 	case r.stopped || r.waiting > 0 && !r.more:
 		return later, nil

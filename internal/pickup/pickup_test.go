@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -406,5 +407,20 @@ func TestAMessageIsTakenAtOnce(t *testing.T) {
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// What cannot be moved is logged once, not with every look.
+func TestAFileThatStaysIsLoggedOnce(t *testing.T) {
+	var log strings.Builder
+	p := newPickup(t, &fake{}, Options{MaxAside: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	drop(t, p, "no")
+	passOnce(t, p)
+	drop(t, p, "no")
+	for range 3 {
+		passOnce(t, p)
+	}
+	if n := strings.Count(log.String(), "stays"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }

@@ -26,8 +26,12 @@ const (
 	refused    = "refused" // by a filter
 )
 
-// maxLines bounds what one pass logs about files.
-const maxLines = 100
+// Bounds of what one pass logs about files, and of the files whose line is not
+// repeated in the next.
+const (
+	maxLines = 100
+	maxStays = 1000
+)
 
 // round is one pass.
 type round struct {
@@ -35,6 +39,7 @@ type round struct {
 	taken   map[uint32]int  // by user
 	tired   map[uint32]bool // users who have to wait
 	fixed   map[string]int  // could not be moved aside, by reason
+	stays   map[string]bool // those, by name
 	waiting int
 	more    bool
 	stopped bool // the queue takes nothing now
@@ -96,6 +101,12 @@ func (r *round) setAside(file, reason string) {
 	case errors.Is(err, fs.ErrNotExist):
 	default:
 		r.fixed[reason]++
+		if len(r.stays) < maxStays {
+			r.stays[file] = true
+		}
+		if p.stays[file] {
+			return // it was there in the last pass
+		}
 		r.warn("maildrop: a file that cannot be taken stays", "file", file, "uid", owner, "reason", reason, "error", err)
 	}
 }
