@@ -76,7 +76,7 @@ func run() error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", d.name, err)
 			}
-			fmt.Printf("round %d %-8s %6.0f msgs/s\n", round+1, d.name, rate)
+			fmt.Printf("round %d %-15s %6.0f msgs/s\n", round+1, d.name, rate)
 			rates[d.name] = append(rates[d.name], rate)
 		}
 	}
@@ -108,7 +108,8 @@ func doors() []door {
 	raw := "From: <sender@example.org>\r\nTo: <rcpt@example.net>\r\nSubject: benchmark\r\n\r\n" + text
 	described, _ := json.Marshal(map[string]string{"from": "sender@example.org", "to": "rcpt@example.net", "subject": "benchmark", "text": text})
 	return []door{
-		{"SMTP", false, hello, smtp(raw)},
+		{"SMTP", false, hello, smtp(raw, false)},
+		{"SMTP, pipelined", false, hello, smtp(raw, true)},
 		{"rfc822", true, nil, post("/v1/messages?from=sender@example.org&to=rcpt@example.net", "message/rfc822", raw)},
 		{"JSON", true, nil, post("/v1/messages", "application/json", string(described))},
 	}
@@ -137,14 +138,22 @@ func hello(c net.Conn, r *bufio.Reader) error {
 	return replies(r, "250")
 }
 
-func smtp(raw string) func(net.Conn, *bufio.Reader) error {
+// smtp sends commands one by one, as most clients do, or in one piece (RFC 2920).
+func smtp(raw string, pipelined bool) func(net.Conn, *bufio.Reader) error {
 	raw += ".\r\n"
+	commands := []string{"MAIL FROM:<sender@example.org>\r\n", "RCPT TO:<rcpt@example.net>\r\n", "DATA\r\n"}
+	codes := [][]string{{"250"}, {"250"}, {"354"}}
+	if pipelined {
+		commands, codes = []string{strings.Join(commands, "")}, [][]string{{"250", "250", "354"}}
+	}
 	return func(c net.Conn, r *bufio.Reader) error {
-		if _, err := io.WriteString(c, "MAIL FROM:<sender@example.org>\r\nRCPT TO:<rcpt@example.net>\r\nDATA\r\n"); err != nil {
-			return err
-		}
-		if err := replies(r, "250", "250", "354"); err != nil {
-			return err
+		for i, command := range commands {
+			if _, err := io.WriteString(c, command); err != nil {
+				return err
+			}
+			if err := replies(r, codes[i]...); err != nil {
+				return err
+			}
 		}
 		if _, err := io.WriteString(c, raw); err != nil {
 			return err

@@ -55,6 +55,9 @@ func (s *Server) createBatch(w http.ResponseWriter, r *http.Request) {
 // takeBatch submits every message of a batch. Each has a key of its own, made from
 // the batch's: a repetition makes what is missing and nothing else.
 func (s *Server) takeBatch(r *http.Request) (results []api.BatchResult, replayed bool, err error) {
+	if err := s.bound(r); err != nil {
+		return nil, false, err
+	}
 	whole, err := keyed(r)
 	if err != nil {
 		return nil, false, err

@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"mtad/filterproto"
 	"mtad/internal/admission"
 	"mtad/internal/compose"
 	"mtad/internal/submission"
+	"mtad/queue"
 )
 
 // readMessage reads a JSON body. What it returns has to be closed, also after an
@@ -24,6 +26,9 @@ func (s *Server) readMessage(r *http.Request, v any) (*spilled, error) {
 		var known *filterproto.Error
 		if errors.As(err, &known) {
 			return body, err
+		}
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			return body, queue.ErrFull
 		}
 		return body, &admission.ReadError{Err: err}
 	}

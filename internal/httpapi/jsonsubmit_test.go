@@ -283,3 +283,20 @@ func TestAKeyIsBusyWhileItsRequestIsUnderWay(t *testing.T) {
 	refused(t, end(), "invalid_request")
 	r.describe("submit", newLetter, "Idempotency-Key", "k")
 }
+
+// What is too large by its own word is refused before a reader looks at it.
+func TestALengthThatIsTooLargeIsRefusedUnread(t *testing.T) {
+	for media, path := range map[string]string{"application/json": "/v1/messages", "message/rfc822": "/v1/messages?from=a@example.org&to=b@example.org"} {
+		r := newRig(t, rigOptions{})
+		req := httptest.NewRequest("POST", path, readerFunc(func([]byte) (int, error) {
+			t.Errorf("%s: the body is read", media)
+			return 0, io.EOF
+		}))
+		req.ContentLength = 100 << 20
+		req.Header.Set("Content-Type", media)
+		req.Header.Set("Authorization", "Bearer "+r.tokens["limited"])
+		w := httptest.NewRecorder()
+		r.s.ServeHTTP(w, req)
+		refused(t, w, "message_too_large")
+	}
+}

@@ -48,6 +48,9 @@ func (s *Server) createMessage(w http.ResponseWriter, r *http.Request) {
 
 // takeMessage reads the form that the body has and submits it.
 func (s *Server) takeMessage(r *http.Request) (admission.Result, error) {
+	if err := s.bound(r); err != nil {
+		return admission.Result{}, err
+	}
 	req, err := keyed(r)
 	if err != nil {
 		return admission.Result{}, err
@@ -83,6 +86,29 @@ func (s *Server) takeMessage(r *http.Request) (admission.Result, error) {
 	}
 	req.Envelope, req.Content, req.Size = env, content, size
 	return s.submit(r, req)
+}
+
+// bound refuses a body that cannot become a message the caller may hand in, before
+// any of it is read where its length is said. JSON may have six octets for one.
+func (s *Server) bound(r *http.Request) error {
+	most := callerOf(r.Context()).grant.MaxSize
+	if most <= 0 {
+		most = s.door.Settings().MaxSize
+	}
+	if most <= 0 {
+		return nil
+	}
+	switch mediaOf(r) {
+	case "application/json":
+		most = 6*most + maxSkeleton
+	case submission.MediaType:
+		most += int64(s.door.Limits().Block)
+	}
+	if r.ContentLength > most {
+		return fail(filterproto.CodeMessageTooLarge, "the message is too large")
+	}
+	r.Body = http.MaxBytesReader(nil, r.Body, most+1)
+	return nil
 }
 
 // submit hands a request in for its caller. Every form of body comes here.
