@@ -171,7 +171,7 @@ func (r *runner) sort(tasks []*task, results []Result) (again, refused []*task, 
 		t := tasks[i]
 		switch {
 		case res.OK:
-		case res.Error == nil || retryable(res.Error.Code):
+		case res.Error == nil || transient(res.Error.Code):
 			again, err = append(again, t), orNil(res.Error)
 		case res.Error.Code == CodeLeaseLost:
 			r.log.Warn("verdict too late", "queue_id", t.m.ID)
@@ -190,8 +190,8 @@ func orNil(e *Error) error {
 	return e
 }
 
-// retryable reports whether the same request may succeed later.
-func retryable(code string) bool {
+// transient reports whether the same request may succeed later.
+func transient(code string) bool {
 	switch code {
 	case CodeInternal, CodeUnavailable, CodeUncertain, CodeStorageFull, CodeQueueFull, CodeShuttingDown, CodeConflict:
 		return true
