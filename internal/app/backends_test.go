@@ -61,7 +61,7 @@ api: {listen: []}
 smarthost: "[127.0.0.1]:%[3]s"
 `
 
-const usersQuery = `sql: {driver: sqlite, dsn_file: %[1]s/dsn, query: "SELECT login, password FROM users WHERE login = ?", senders_query: "SELECT address FROM senders WHERE login = ?"}`
+const usersQuery = `sql: {driver: sqlite, dsn_file: %[1]s/dsn, timeout: 1m, query: "SELECT login, password FROM users WHERE login = ?", senders_query: "SELECT address FROM senders WHERE login = ?"}`
 
 func TestLoginsAndTheirSendersInADatabase(t *testing.T) {
 	dir, next := t.TempDir(), newSink(t)
@@ -175,7 +175,7 @@ func tokenServer(t *testing.T) *httptest.Server {
 }
 
 func oauthSection(url, dir string) string {
-	return fmt.Sprintf(`oauth: {introspection: "%s/introspect", credentials_file: %s/client, login: email, scopes: [mail]}`, url, dir)
+	return fmt.Sprintf(`oauth: {introspection: "%s/introspect", timeout: 1m, credentials_file: %s/client, login: email, scopes: [mail]}`, url, dir)
 }
 
 func TestATokenLogsIn(t *testing.T) {

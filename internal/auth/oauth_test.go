@@ -69,7 +69,7 @@ func newOAuth(t testing.TB, o OAuthOptions) *OAuth {
 		o.Client, o.Secret = "mtad:1", "a &b"
 	}
 	if o.Timeout == 0 {
-		o.Timeout = time.Minute // the machine may be busy
+		o.Timeout = 10 * time.Minute // the machine may be busy
 	}
 	a, err := NewOAuth(o)
 	if err != nil {

@@ -62,7 +62,7 @@ func openSQL(t testing.TB, e *dbtest.Engine, o SQLOptions) *SQL {
 	}
 	o.DB, o.Reason = db, sqldb.Reason
 	if o.Timeout == 0 {
-		o.Timeout = time.Minute // the machine may be busy
+		o.Timeout = 10 * time.Minute // the machine may be busy
 	}
 	o.Query = strings.Replace(o.Query, "?", e.Mark(1), 1)
 	o.Senders = strings.Replace(o.Senders, "?", e.Mark(1), 1)
