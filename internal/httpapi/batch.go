@@ -67,7 +67,7 @@ func (s *Server) takeBatch(r *http.Request) (results []api.BatchResult, replayed
 	}
 	var b newBatch
 	body, err := s.readMessage(r, &b)
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	if err != nil {
 		return nil, false, err
 	}

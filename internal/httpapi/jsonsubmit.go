@@ -42,7 +42,7 @@ func (s *Server) takeJSON(r *http.Request, req admission.Request) (admission.Res
 	}
 	var m newMessage
 	body, err := s.readMessage(r, &m)
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	if err != nil {
 		return admission.Result{}, err
 	}

@@ -210,7 +210,7 @@ func FuzzSpill(f *testing.F) {
 			return
 		}
 		s, err := spill(bytes.NewReader(long), t.TempDir())
-		defer s.Close()
+		defer func() { _ = s.Close() }()
 		var want any
 		bad := json.Unmarshal(long, &want)
 		if err != nil || !json.Valid(s.skeleton) {

@@ -32,3 +32,22 @@ func TestTheLifetimeBeginsAnewWhenAHoldEnds(t *testing.T) {
 		t.Errorf("one that was never held: %v", got)
 	}
 }
+
+// What is to be sent in a month lives from then on.
+func TestTheLifetimeBeginsWhenAMessageIsToBeSent(t *testing.T) {
+	p := policy{lifetime: 5 * time.Hour, delayWarning: time.Hour}
+	born := time.Unix(1e9, 0).UTC()
+	at := born.Add(700 * time.Hour)
+	it := queue.Item{Created: born, Meta: map[string]string{queue.MetaSendAt: at.Format(time.RFC3339)}}
+	it.Envelope = queue.Envelope{ReversePath: "a@example.org", Recipients: []queue.Recipient{{Path: "b@example.net", Notify: queue.NotifyDelay}}}
+	if got := p.expires(&it); !got.Equal(at.Add(5 * time.Hour)) {
+		t.Errorf("it ends at %v", got)
+	}
+	if p.warn(&it, 0, at) || !p.warn(&it, 0, at.Add(time.Hour)) {
+		t.Error("the delay is counted from its birth")
+	}
+	it.Meta[queue.MetaSendAt] = "nonsense"
+	if got := p.expires(&it); !got.Equal(born.Add(5 * time.Hour)) {
+		t.Errorf("with a time that nobody can read: %v", got)
+	}
+}
