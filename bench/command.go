@@ -56,7 +56,7 @@ func (b *bench) commandOf(sys string) error {
 	}()
 	name, env := "/usr/sbin/sendmail", []string{"MAIL_CONFIG=" + filepath.Join(dir, "etc")}
 	if sys == "mtad" {
-		name, env = filepath.Join(b.bin, "sendmail"), []string{"MTACTL_SERVER=unix:" + filepath.Join(dir, "api.sock")}
+		name, env = filepath.Join(b.bin, "sendmail"), []string{"MTACTL_SERVER=unix:" + filepath.Join(dir, "api.sock"), "MTACTL_MAILDROP=" + filepath.Join(dir, "spool", "maildrop")}
 	}
 	before := s.received.Load()
 	took, err := runs(name, env)

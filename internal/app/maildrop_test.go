@@ -333,13 +333,15 @@ func TestADaemonKilledWhileSendmailTalksMakesOneMessage(t *testing.T) {
 			file, socket := crashConfig(t, dir)
 			p := spawn(t, file)
 			drop := filepath.Join(dir, "spool", "maildrop")
-			between := (&cutter{up: c.up, down: c.down, kill: func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() }}).serve(t, socket)
+			dead := make(chan struct{})
+			between := (&cutter{up: c.up, down: c.down, kill: func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait(); close(dead) }}).serve(t, socket)
 			cmd := exec.Command(mtactl(t), "sendmail", "-f", "a@example.org", name)
 			cmd.Dir, cmd.Env = "/", []string{"MTACTL_SERVER=unix:" + between, "MTACTL_MAILDROP=" + drop}
 			cmd.Stdin = strings.NewReader("Subject: x\n\n" + strings.Repeat("hello\n", 500))
 			if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 				t.Fatalf("%v %s", err, out)
 			}
+			<-dead // its sockets are closed before its lock is
 			a, _ := startFile(t, file)
 			letters(t, a, drop, 1)
 			all, err := a.Queue().Count(t.Context(), queue.Filter{})
