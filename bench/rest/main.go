@@ -71,8 +71,8 @@ func run() error {
 	}
 	rates := map[string][]float64{}
 	for round := range *rounds {
-		for _, d := range doors() {
-			rate, err := measure(filepath.Join(dir, fmt.Sprint(d.name, round)), filepath.Join(dir, "mtad"), d)
+		for i, d := range doors() {
+			rate, err := measure(filepath.Join(dir, fmt.Sprint(round, "-", i)), filepath.Join(dir, "mtad"), d)
 			if err != nil {
 				return fmt.Errorf("%s: %w", d.name, err)
 			}
