@@ -71,8 +71,8 @@ func TestAnSQLiteFileIsOnlyRead(t *testing.T) {
 func TestReasonHasNoText(t *testing.T) {
 	for want, err := range map[string]error{
 		"postgres: SQLSTATE 22P02 (invalid_text_representation)": &pq.Error{Code: "22P02", Message: "hunter2"},
-		"mysql: error 1366 (SQLSTATE HY000)":                      &mysql.MySQLError{Number: 1366, SQLState: [5]byte{'H', 'Y', '0', '0', '0'}, Message: "hunter2"},
-		"dial: refused":                                           errors.New("dial: refused"),
+		"mysql: error 1366 (SQLSTATE HY000)":                     &mysql.MySQLError{Number: 1366, SQLState: [5]byte{'H', 'Y', '0', '0', '0'}, Message: "hunter2"},
+		"dial: refused":                                          errors.New("dial: refused"),
 	} {
 		if got := sqldb.Reason(err).Error(); got != want {
 			t.Errorf("got %q, want %q", got, want)
