@@ -233,17 +233,28 @@ func (n *node) write(w io.Writer) error {
 func (n *node) copy(w io.Writer) error {
 	enc := encoder(n.encoding, w)
 	if !n.lines {
-		if _, err := io.Copy(enc, n.body()); err != nil {
+		if err := n.octets(enc); err != nil {
 			return err
 		}
 		return enc.Close()
 	}
 	l := submission.NewLineEnds(enc)
-	if _, err := io.Copy(l, n.body()); err != nil {
+	if err := n.octets(l); err != nil {
 		return err
 	}
 	if err := l.Close(); err != nil {
 		return err
 	}
 	return enc.Close()
+}
+
+// octets copies the body through a buffer that is no larger than the body.
+func (n *node) octets(w io.Writer) error {
+	r := n.body()
+	size := int64(32 << 10)
+	if s, ok := r.(interface{ Size() int64 }); ok {
+		size = max(1, min(size, s.Size()))
+	}
+	_, err := io.CopyBuffer(w, r, make([]byte, size))
+	return err
 }

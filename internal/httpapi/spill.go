@@ -65,7 +65,7 @@ func (s *spilled) long(v string) (*io.SectionReader, bool) {
 // comes. Close is the caller's also after an error.
 func spill(r io.Reader, dir string) (*spilled, error) {
 	s := &spilled{dir: dir, word: "\x00" + rand.Text(), places: map[string]*io.SectionReader{}, beside: map[string][]byte{}}
-	br := bufio.NewReaderSize(r, 32<<10)
+	br := bufio.NewReaderSize(r, 8<<10)
 	for {
 		c, err := br.ReadByte()
 		if errors.Is(err, io.EOF) {
