@@ -149,6 +149,7 @@ type caller struct {
 	grant  admission.Grant // with ScopeSubmit: what it may hand in
 	as     string          // with ScopeSubmit: whose message it is, "uid:N" or "token:NAME"
 	since  time.Time       // messages before are somebody else's, of the same name
+	until  time.Time       // with ScopeTokens by a token alone: when that ends; zero: never
 	login  func() string   // the user's name; nil: there is none
 }
 

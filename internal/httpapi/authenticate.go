@@ -90,6 +90,9 @@ func (s *Server) identify(r *http.Request) (*caller, *filterproto.Error) {
 	} else if !known {
 		who.name = "token"
 	}
+	if !who.has(ScopeTokens) {
+		who.until = t.Expires
+	}
 	who.scopes = append(who.scopes, t.Scopes...)
 	if slices.Contains(t.Scopes, ScopeSubmit) {
 		who.grant, who.as, who.since = t.Submit, "token:"+t.Name, t.Created

@@ -153,6 +153,9 @@ func checkToken(b *api.NewToken, who *caller, now time.Time) error {
 	if !b.Expires.IsZero() && !b.Expires.After(now) {
 		return bad("expires", "is over")
 	}
+	if !who.until.IsZero() && (b.Expires.IsZero() || b.Expires.After(who.until)) {
+		return failField(filterproto.CodeForbidden, "expires", "want no later than the caller's own token")
+	}
 	return nil
 }
 

@@ -206,6 +206,18 @@ func TestAMakerThatIsBoundedDoesNotUnbindItself(t *testing.T) {
 	good[api.CreatedToken](t, r.call("free", "POST", "/v1/tokens", mint), 201)
 }
 
+// A token that ends makes none that outlives it.
+func TestATokenThatEndsMakesNoneThatOutlivesIt(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	r := newRig(t, rigOptions{now: func() time.Time { return now }})
+	r.withTokens()
+	r.make(`{"name": "brief", "scopes": ["tokens", "submit"], "expires": "2026-01-02T00:00:00Z"}`)
+	for _, expires := range []string{``, `, "expires": "2026-01-02T00:00:01Z"`} {
+		refused(t, r.call("brief", "POST", "/v1/tokens", `{"name": "later", "scopes": ["submit"]`+expires+`}`), "forbidden")
+	}
+	good[api.CreatedToken](t, r.call("brief", "POST", "/v1/tokens", `{"name": "sooner", "scopes": ["submit"], "expires": "2026-01-02T00:00:00Z"}`), 201)
+}
+
 // A token that takes a revoked one's name takes none of its messages.
 func TestATokenOfTheSameNameIsAnother(t *testing.T) {
 	now := time.Now().UTC()

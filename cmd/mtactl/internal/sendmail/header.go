@@ -65,8 +65,9 @@ func readHeader(t *text) (*header, error) {
 	}
 }
 
+// isFromLine reports an mbox line. "From :" is the author's field (RFC 5322 §4.5).
 func isFromLine(line []byte) bool {
-	return bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From "))
+	return fieldName(line) == "" && (bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From ")))
 }
 
 // take adds a line; false: the section has ended before or with it.

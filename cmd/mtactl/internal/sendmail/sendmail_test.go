@@ -131,6 +131,7 @@ func TestMissingFieldsAreAdded(t *testing.T) {
 		"all is there":          {"From: a\nDate: b\nMessage-Id: c\n\nx", "From: a\nDate: b\nMessage-Id: c\n\nx", nil},
 		"Internet line ends":    {"Subject: x\r\n\r\nhello\r\n", "Subject: x\r\n" + strings.ReplaceAll(added, "\n", "\r\n") + "\r\nhello\r\n", nil},
 		"mbox":                  {"From alice Mon\n>From x\nSubject: x\n\nFrom here\n", "Subject: x\n" + added + "\nFrom here\n", nil},
+		"no mbox":               {"From : a\nDate: b\nMessage-Id: c\n\nx", "From : a\nDate: b\nMessage-Id: c\n\nx", nil},
 		"an attribute's name":   {"sender: x\nsize: 3\n\n", "Sender: x\nsize: 3\n" + added + "\n", nil},
 		"folded":                {"Subject: x\n y\n\tz\nBcc: q,\n r\nTo: s\n\n", "Subject: x\n y\n\tz\nTo: s\n" + added + "\n", nil},
 		"dropped":               {"Return-Path: <x>\nContent-Length: 4\nResent-Bcc: x\n\n", strings.NewReplacer("From", "Resent-From", "Date", "Resent-Date", "Message-ID", "Resent-Message-ID").Replace(added) + "\n", nil},
