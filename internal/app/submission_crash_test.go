@@ -88,7 +88,7 @@ func TestKilledHelpersAndDaemonsKeepThePromiseOfExitZero(t *testing.T) {
 	file, socket := crashConfig(t, t.TempDir())
 	mtactl(t)
 	var mu sync.Mutex
-	promised, tried := map[string]bool{}, map[string]bool{}
+	promised, tried := map[string]bool{}, map[string]int{} // tried: with how many octets
 	const workers, each = 6, 12
 	rounds := 4
 	if testing.Short() {
@@ -114,7 +114,7 @@ func TestKilledHelpersAndDaemonsKeepThePromiseOfExitZero(t *testing.T) {
 						t.Errorf("%s: status %v, output %q", name, cmd.ProcessState, out)
 					}
 					mu.Lock()
-					tried[name] = true
+					tried[name] = size
 					promised[name] = promised[name] || ok
 					mu.Unlock()
 					if n < each/2 {
@@ -143,8 +143,8 @@ func TestKilledHelpersAndDaemonsKeepThePromiseOfExitZero(t *testing.T) {
 	}
 	// What was not promised is repeated with its key.
 	p := spawn(t, file)
-	for name := range tried {
-		if status, _, words := runHelper(t, socket, strings.NewReader(letterTo(name, 100)), "submit", "--key", name); status != 0 {
+	for name, size := range tried {
+		if status, _, words := runHelper(t, socket, strings.NewReader(letterTo(name, size)), "submit", "--key", name); status != 0 {
 			t.Fatalf("%s: status %d, %s", name, status, words)
 		}
 	}
