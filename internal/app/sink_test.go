@@ -43,6 +43,7 @@ func newSink(t *testing.T) *sink {
 		_ = srv.Serve(ln)
 	}()
 	t.Cleanup(func() {
+		_ = ln.Close() // also when Serve has not begun: Close would not know it
 		_ = srv.Close()
 		<-done
 	})

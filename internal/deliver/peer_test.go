@@ -104,7 +104,11 @@ func independent(t testing.TB, change ...func(*gosmtp.Server)) (*box, string) {
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
-	t.Cleanup(func() { _ = s.Close(); <-done })
+	t.Cleanup(func() {
+		_ = l.Close() // also when Serve has not begun: Close would not know it
+		_ = s.Close()
+		<-done
+	})
 	return b, l.Addr().String()
 }
 

@@ -11,6 +11,7 @@ import (
 // nextHop is another MTA, where everything is relayed to. It is busy for the
 // first message to busyFor.
 type nextHop struct {
+	ln      net.Listener
 	addr    string
 	busyFor string
 	arrived chan arrival
@@ -35,7 +36,7 @@ func startNextHop(busyFor string, offered func(to string)) (*nextHop, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &nextHop{addr: ln.Addr().String(), busyFor: busyFor, busy: true, offered: offered, arrived: make(chan arrival, 100), done: make(chan struct{})}
+	n := &nextHop{ln: ln, addr: ln.Addr().String(), busyFor: busyFor, busy: true, offered: offered, arrived: make(chan arrival, 100), done: make(chan struct{})}
 	n.server = smtp.NewServer(n)
 	n.server.Domain = "nexthop.example"
 	n.server.MaxMessageBytes = maxMessage
@@ -47,6 +48,7 @@ func startNextHop(busyFor string, offered func(to string)) (*nextHop, error) {
 }
 
 func (n *nextHop) stop() {
+	_ = n.ln.Close() // also when Serve has not begun: Close would not know it
 	_ = n.server.Close()
 	<-n.done
 }

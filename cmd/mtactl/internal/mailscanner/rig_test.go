@@ -405,6 +405,7 @@ func (r *rig) nextHop() string {
 		_ = srv.Serve(ln)
 	}()
 	r.t.Cleanup(func() {
+		_ = ln.Close() // also when Serve has not begun: Close would not know it
 		_ = srv.Close()
 		<-done
 	})
