@@ -31,19 +31,58 @@ func (l *LineEnds) Size() int64 { return l.n }
 func (l *LineEnds) Write(p []byte) (n int, err error) {
 	for len(p) > n {
 		chunk := p[n:min(len(p), n+chunkSize)]
-		if l.buf == nil {
-			l.buf = make([]byte, 0, len(chunk)+len(chunk)/16+2)
-		}
-		for rest := chunk; len(rest) > 0; {
-			rest = l.step(rest)
-		}
-		if err := l.flush(); err != nil {
+		if err := l.convert(chunk); err != nil {
 			return n, err
 		}
 		n += len(chunk)
 		l.n += int64(len(chunk))
 	}
 	return n, nil
+}
+
+// convert passes a chunk on: what is Internet text already as it is, without a
+// copy, and the rest converted.
+func (l *LineEnds) convert(p []byte) error {
+	if !l.cr {
+		if n := internetText(p); n > 0 {
+			if _, err := l.w.Write(p[:n]); err != nil {
+				return err
+			}
+			l.mid = p[n-1] != '\n'
+			p = p[n:]
+		}
+	}
+	if l.buf == nil && len(p) > 1 {
+		l.buf = make([]byte, 0, len(p)+len(p)/16+2)
+	}
+	for len(p) > 0 {
+		p = l.step(p)
+	}
+	return l.flush()
+}
+
+// internetText is how many octets at the front of p need no conversion, whatever
+// comes behind them.
+func internetText(p []byte) int {
+	n := 0
+	for {
+		cr := bytes.IndexByte(p[n:], '\r')
+		line := p[n:]
+		if cr >= 0 {
+			line = line[:cr]
+		}
+		switch {
+		case bytes.IndexByte(line, '\n') >= 0:
+			return n
+		case cr < 0:
+			return len(p)
+		case n+cr+1 == len(p):
+			return n + cr
+		case p[n+cr+1] != '\n':
+			return n
+		}
+		n += cr + 2
+	}
 }
 
 // step takes octets off the front of p: up to a CR or LF, or a LF after a CR.
