@@ -122,6 +122,8 @@ func ParseAddress(v string) (string, error) {
 		return "", errEmpty
 	case len(v) > smtp.MaxPath:
 		return "", bad("address too long")
+	case !clean([]byte(v)):
+		return "", bad("control characters, or not UTF-8")
 	case v == "<>":
 		return "", nil
 	case v[0] != '<':

@@ -271,6 +271,7 @@ func TestDialogue(t *testing.T) {
 
 func FuzzMessage(f *testing.F) {
 	f.Add("Subject: x\nBcc: y@z\n\nbody\n", "a@b.c", "Full Name", true)
+	f.Add("Subject: x\n", "\u009c", "", true)
 	f.Add("From x\nTo: a, b: c;\n .\n.\n", "", "\r\nBcc: x", false)
 	f.Fuzz(func(t *testing.T, in, to, name string, dots bool) {
 		o := &Options{Recipients: []string{to}, FromHeader: true, IgnoreDots: dots, FullName: name}
